@@ -1,0 +1,211 @@
+// Package syslog writes to the local syslog daemon the way syslog(3) does,
+// and is small enough for programs that live for one connection: it imports
+// neither net nor os nor fmt, which alone would cost a short-lived program
+// more than everything it does itself.
+//
+//	log := syslog.New("in.ftpd", syslog.Authpriv)
+//	log.Print(syslog.Info, "connect from 10.0.0.1 (10.0.0.1)")
+//
+// A message is one datagram "<PRI>Mmm dd hh:mm:ss IDENT[PID]: text" to
+// /dev/log (RFC 3164, section 4.1; no host name on the local socket), or the
+// same ended by a NUL on a stream socket where the daemon offers only that.
+//
+// Writing never blocks: a message that cannot be delivered at once is dropped
+// and counted. When the daemon has been restarted the socket is opened anew.
+package syslog
+
+import (
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// DefaultPath is where the daemon listens.
+const DefaultPath = "/dev/log"
+
+// maxLen bounds a whole message, in bytes; what does not fit is cut. Daemons
+// commonly take 8 KiB.
+const maxLen = 8192
+
+// maxIdent bounds the ident, which tcpd takes from its caller.
+const maxIdent = 64
+
+// A Writer logs under one name. It is safe for concurrent use. The zero value
+// is not useful; see New. Path and Now may be set before the first message.
+type Writer struct {
+	Path string           // the socket; DefaultPath if empty
+	Now  func() time.Time // the clock; time.Now if nil
+
+	ident    string
+	facility Priority
+
+	mu      sync.Mutex
+	fd      int  // -1 while closed
+	stream  bool // fd is a stream socket: messages end in NUL
+	buf     []byte
+	dropped uint64
+}
+
+// New returns a Writer for a program called ident. Messages whose priority
+// names no facility go to facility. Nothing is opened before the first
+// message.
+func New(ident string, facility Priority) *Writer {
+	if len(ident) > maxIdent {
+		ident = ident[:maxIdent]
+	}
+	return &Writer{ident: ident, facility: facility.Facility(), fd: -1}
+}
+
+// Print sends one message. Control bytes in text become '?', so that what a
+// peer supplies cannot start a new line or drive a terminal. It reports
+// whether the message was handed to the daemon.
+func (w *Writer) Print(p Priority, text string) bool {
+	now := time.Now
+	if w.Now != nil {
+		now = w.Now
+	}
+	t := now()
+
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.fd < 0 && !w.open() {
+		w.dropped++
+		return false
+	}
+	for range 2 {
+		w.format(p, t, text)
+		ok, lost := w.send()
+		if ok {
+			return true
+		}
+		if !lost {
+			break
+		}
+		// The daemon went away; it may be back already.
+		w.close()
+		if !w.open() {
+			break
+		}
+	}
+	w.dropped++
+	return false
+}
+
+// Dropped returns how many messages could not be delivered so far.
+func (w *Writer) Dropped() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.dropped
+}
+
+// Close closes the socket. The next message opens it again.
+func (w *Writer) Close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.close()
+}
+
+func (w *Writer) close() {
+	if w.fd >= 0 {
+		syscall.Close(w.fd)
+		w.fd = -1
+	}
+}
+
+// open connects to the daemon: datagram first, then stream.
+func (w *Writer) open() bool {
+	path := w.Path
+	if path == "" {
+		path = DefaultPath
+	}
+	for _, typ := range [...]int{syscall.SOCK_DGRAM, syscall.SOCK_STREAM} {
+		fd, err := socket(typ)
+		if err != nil {
+			return false
+		}
+		if err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}); err == nil {
+			w.fd, w.stream = fd, typ == syscall.SOCK_STREAM
+			return true
+		} else if syscall.Close(fd); err != syscall.EPROTOTYPE {
+			return false
+		}
+	}
+	return false
+}
+
+// send writes w.buf once. lost says that the connection is gone, so that
+// trying on a new one makes sense.
+func (w *Writer) send() (ok, lost bool) {
+	for {
+		n, err := syscall.Write(w.fd, w.buf)
+		switch {
+		case err == nil && n == len(w.buf):
+			return true, false
+		case err == nil:
+			// Half a message on a stream: the daemon would glue the next one
+			// to it. Start over on a fresh connection, without this message.
+			w.close()
+			w.open()
+			return false, false
+		case err == syscall.EINTR:
+		case err == syscall.EAGAIN, err == syscall.ENOBUFS, err == syscall.EMSGSIZE:
+			return false, false
+		default:
+			return false, true
+		}
+	}
+}
+
+const months = "JanFebMarAprMayJunJulAugSepOctNovDec"
+
+func (w *Writer) format(p Priority, t time.Time, text string) {
+	if p.Facility() == 0 {
+		p |= w.facility
+	}
+	b := append(w.buf[:0], '<')
+	b = strconv.AppendInt(b, int64(p&(facilityMask|severityMask)), 10)
+	b = append(b, '>')
+	_, month, day := t.Date()
+	hour, min, sec := t.Clock()
+	b = append(b, months[3*(month-1):3*month]...)
+	b = append(b, ' ')
+	b = two(b, day, ' ')
+	b = append(b, ' ')
+	b = two(b, hour, '0')
+	b = append(b, ':')
+	b = two(b, min, '0')
+	b = append(b, ':')
+	b = two(b, sec, '0')
+	b = append(b, ' ')
+	b = clean(b, w.ident)
+	b = append(b, '[')
+	b = strconv.AppendInt(b, int64(syscall.Getpid()), 10)
+	b = append(b, ']', ':', ' ')
+	if room := maxLen - 1 - len(b); len(text) > room {
+		text = text[:room]
+	}
+	b = clean(b, text)
+	if w.stream {
+		b = append(b, 0)
+	}
+	w.buf = b
+}
+
+func two(b []byte, n int, pad byte) []byte {
+	if n < 10 {
+		return append(b, pad, byte('0'+n))
+	}
+	return append(b, byte('0'+n/10), byte('0'+n%10))
+}
+
+func clean(b []byte, s string) []byte {
+	for i := range len(s) {
+		c := s[i]
+		if c < ' ' || c == 0x7f {
+			c = '?'
+		}
+		b = append(b, c)
+	}
+	return b
+}

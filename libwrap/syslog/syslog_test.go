@@ -1,0 +1,245 @@
+package syslog
+
+import (
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var stamp = time.Date(2026, time.March, 4, 5, 6, 7, 0, time.UTC)
+
+func listen(t *testing.T, path string) *net.UnixConn {
+	t.Helper()
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	return c
+}
+
+func read(t *testing.T, c net.Conn) string {
+	t.Helper()
+	b := make([]byte, 2*maxLen)
+	n, err := c.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b[:n])
+}
+
+func writer(path, ident string) *Writer {
+	w := New(ident, Daemon)
+	w.Path = path
+	w.Now = func() time.Time { return stamp }
+	return w
+}
+
+func TestPrint(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	c := listen(t, path)
+	pid := strconv.Itoa(syscall.Getpid())
+	w := writer(path, "in.x")
+	defer w.Close()
+	for _, tt := range []struct {
+		p          Priority
+		text, want string
+	}{
+		{Info, "connect from a", "<30>Mar  4 05:06:07 in.x[" + pid + "]: connect from a"},
+		{Auth | Warning, "", "<36>Mar  4 05:06:07 in.x[" + pid + "]: "},
+		{Authpriv | Info, "x", "<86>Mar  4 05:06:07 in.x[" + pid + "]: x"},
+		{Local7 | Debug, "a\nb\x00\x1b\x7f\xc3\xa9", "<191>Mar  4 05:06:07 in.x[" + pid + "]: a?b???\xc3\xa9"},
+		{Kern | Emerg, "k", "<24>Mar  4 05:06:07 in.x[" + pid + "]: k"},
+	} {
+		if !w.Print(tt.p, tt.text) {
+			t.Fatalf("Print(%v, %q) = false", tt.p, tt.text)
+		}
+		if got := read(t, c); got != tt.want {
+			t.Errorf("Print(%v, %q) sent %q, want %q", tt.p, tt.text, got, tt.want)
+		}
+	}
+	if !w.Print(Info, strings.Repeat("y", 1<<20)) {
+		t.Fatal("Print of 1 MiB = false")
+	}
+	if got := len(read(t, c)); got > maxLen {
+		t.Errorf("Print of 1 MiB sent %d bytes, want at most %d", got, maxLen)
+	}
+}
+
+func TestReopen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	w := writer(path, "x")
+	defer w.Close()
+	if w.Print(Info, "nobody there") {
+		t.Error("Print without a daemon = true")
+	}
+	c := listen(t, path)
+	if !w.Print(Info, "one") {
+		t.Error("Print after the daemon came = false")
+	}
+	c.Close()
+	syscall.Unlink(path)
+	if w.Print(Info, "lost") {
+		t.Error("Print after the daemon went = true")
+	}
+	c = listen(t, path)
+	if !w.Print(Info, "two") {
+		t.Error("Print after the restart = false")
+	}
+	if got := read(t, c); !strings.HasSuffix(got, "two") {
+		t.Errorf("after the restart got %q, want ...two", got)
+	}
+	// A restart between two messages costs none of them.
+	c.Close()
+	syscall.Unlink(path)
+	c = listen(t, path)
+	if !w.Print(Info, "three") {
+		t.Error("Print over a stale socket = false")
+	}
+	if got := w.Dropped(); got != 2 {
+		t.Errorf("Dropped() = %d, want 2", got)
+	}
+}
+
+func TestFullNeverBlocks(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	listen(t, path) // nobody reads
+	w := writer(path, "x")
+	defer w.Close()
+	n := 0
+	for w.Print(Info, strings.Repeat("z", 1000)) {
+		if n++; n > 1_000_000 {
+			t.Fatal("the queue never fills")
+		}
+	}
+	if w.Dropped() == 0 {
+		t.Error("Dropped() = 0 after a full queue")
+	}
+}
+
+func TestStream(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	w := writer(path, "x")
+	if !w.Print(Info, "one") || !w.Print(Info, "two") {
+		t.Fatal("Print on a stream socket = false")
+	}
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	w.Close()
+	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	var all string
+	for !strings.HasSuffix(all, "two\x00") {
+		all += read(t, c)
+	}
+	if strings.Count(all, "\x00") != 2 {
+		t.Errorf("stream got %q, want two messages ended by NUL", all)
+	}
+}
+
+func TestConcurrent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	c := listen(t, path)
+	w := writer(path, "x")
+	defer w.Close()
+	var wg sync.WaitGroup
+	done := make(chan int)
+	go func() {
+		n := 0
+		b := make([]byte, 1000)
+		for {
+			m, err := c.Read(b)
+			if err != nil || strings.HasSuffix(string(b[:m]), "end") {
+				break
+			}
+			if strings.HasSuffix(string(b[:m]), "]: m") {
+				n++
+			}
+		}
+		done <- n
+	}()
+	sent := make([]int, 8)
+	for g := range sent {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for range 100 {
+				if w.Print(Info, "m") {
+					sent[g]++
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	for !w.Print(Info, "end") {
+	}
+	want := 0
+	for _, n := range sent {
+		want += n
+	}
+	if got := <-done; got != want {
+		t.Errorf("%d messages arrived whole, want %d", got, want)
+	}
+}
+
+func TestPriority(t *testing.T) {
+	for _, tt := range []struct {
+		in   string
+		want Priority
+		ok   bool
+	}{
+		{"info", Info, true}, {"WARN", Warning, true}, {"panic", Emerg, true}, {"error", Err, true},
+		{"auth.notice", Auth | Notice, true}, {"AuthPriv.Debug", Authpriv | Debug, true},
+		{"local0.emerg", Local0, true}, {"local7.info", Local7 | Info, true}, {"security.info", Auth | Info, true},
+		{"ftp.err", Ftp | Err, true}, {"kern.info", Info, true},
+		{"", 0, false}, {".info", 0, false}, {"mail.", 0, false}, {"mail", 0, false}, {"local8.info", 0, false}, {"info.mail", 0, false},
+	} {
+		got, ok := Parse(tt.in)
+		if ok != tt.ok || ok && got != tt.want {
+			t.Errorf("Parse(%q) = %v, %v, want %v, %v", tt.in, got, ok, tt.want, tt.ok)
+		}
+		if back, _ := Parse(got.String()); ok && back != got {
+			t.Errorf("Parse(%q) = %v, want %v", got.String(), back, got)
+		}
+	}
+	if Local0 != 16<<3 || Authpriv != 10<<3 || Ftp != 11<<3 || Cron != 9<<3 {
+		t.Error("facility numbers differ from syslog(3)")
+	}
+}
+
+func BenchmarkPrint(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "log")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	go func() {
+		buf := make([]byte, 1000)
+		for {
+			if _, err := c.Read(buf); err != nil {
+				return
+			}
+		}
+	}()
+	w := New("x", Daemon)
+	w.Path = path
+	defer w.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		w.Print(Info, "connect from 10.0.0.1 (10.0.0.1)")
+	}
+}
