@@ -1,0 +1,38 @@
+package services
+
+import (
+	"syscall"
+	"time"
+)
+
+// discard is RFC 863 on a stream: everything is thrown away until the peer
+// closes its side.
+func discard(c *Conn) error {
+	if _, err := c.start(limitOptions); err != nil {
+		return err
+	}
+	try := func(fd uintptr) bool {
+		c.n, c.err = retry(func() (int, error) { return drain(int(fd)) })
+		return c.err != syscall.EAGAIN || !c.park(c.f.SetReadDeadline)
+	}
+	for {
+		err := c.wait(c.rc.Read, try)
+		if err == nil {
+			err = c.err
+		}
+		if err != nil || c.n == 0 {
+			return err
+		}
+		c.In += int64(c.n)
+	}
+}
+
+// drainInto reads what there is and forgets it.
+func drainInto(fd int) (int, error) {
+	b := takeBuffer()
+	defer b.give()
+	return syscall.Read(fd, b.data)
+}
+
+// discardDatagram is RFC 863 on datagrams: no answer.
+func discardDatagram(_, _ []byte, _ time.Time) []byte { return nil }

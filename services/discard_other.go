@@ -1,0 +1,5 @@
+//go:build !linux
+
+package services
+
+func drain(fd int) (int, error) { return drainInto(fd) }

@@ -1,0 +1,120 @@
+package services
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"time"
+)
+
+// DatagramRefusal says why a built-in must not answer a datagram from src that
+// was sent to dst, or "" if it may. dst may be the zero Addr when it is not
+// known; broadcasts are the broadcast addresses of the networks this host is
+// on.
+//
+// A source address is whatever the sender wrote there. Refused is everything
+// that would make two services talk to each other for ever (CERT CA-1996-01: a
+// source port below 1024, or 2049, which is NFS) or one answer reach many
+// hosts, and requests that reach many hosts and would have them all answer one.
+// Loopback sources are served: a packet with one does not come in from outside.
+func DatagramRefusal(src netip.AddrPort, dst netip.Addr, broadcasts []netip.Addr) string {
+	a, to := src.Addr().Unmap().WithZone(""), dst.Unmap().WithZone("")
+	switch {
+	case !a.IsValid():
+		return "source without an address"
+	case src.Port() < 1024:
+		return "source port below 1024"
+	case src.Port() == 2049:
+		return "source port of nfs"
+	case a.IsUnspecified(), a.Is4() && a.As4()[0] == 0:
+		return "unspecified source"
+	case a.IsMulticast():
+		return "multicast source"
+	case a.Is4() && a.As4()[0] >= 240: // class E and 255.255.255.255
+		return "broadcast source"
+	case to.IsMulticast():
+		return "sent to a multicast address"
+	case to.Is4() && to.As4()[0] >= 240:
+		return "sent to a broadcast address"
+	}
+	for _, b := range broadcasts {
+		switch b.Unmap() {
+		case a:
+			return "broadcast source"
+		case to:
+			return "sent to a broadcast address"
+		}
+	}
+	return ""
+}
+
+// RefuseDatagram reports whether DatagramRefusal finds a reason.
+func RefuseDatagram(src netip.AddrPort, dst netip.Addr, broadcasts []netip.Addr) bool {
+	return DatagramRefusal(src, dst, broadcasts) != ""
+}
+
+// DefaultReplies is a sensible NewReplyCap: far above what a person or a
+// monitor asks, and too little to hurt whoever a forged source belongs to.
+const DefaultReplies = 1000
+
+// A ReplyCap bounds the replies to one source in a second. It remembers a fixed
+// number of sources; one that finds no free place takes over the place and the
+// count of another, so that a flood of forged sources wins nothing. It belongs
+// to one goroutine.
+type ReplyCap struct {
+	perSecond uint32
+	seed      maphash.Seed
+	sets      [capSets][capWays]replies
+}
+
+const (
+	capSets = 256
+	capWays = 4
+)
+
+// replies is what went to one source since start; a second later it is
+// forgotten.
+type replies struct {
+	source netip.Addr
+	start  time.Time
+	n      uint32
+}
+
+// NewReplyCap returns a cap of so many replies a second for one source, which
+// is an IPv4 address or an IPv6 /64. Zero or less is no cap.
+func NewReplyCap(perSecond int) *ReplyCap {
+	return &ReplyCap{perSecond: uint32(max(perSecond, 0)), seed: maphash.MakeSeed()}
+}
+
+// Allow counts a reply to src at now and reports whether it may be sent.
+// Loopback sources are not capped: nobody outside can forge them.
+func (r *ReplyCap) Allow(now time.Time, src netip.Addr) bool {
+	src = src.Unmap().WithZone("")
+	if r.perSecond == 0 || src.IsLoopback() {
+		return true
+	}
+	if src.Is6() {
+		p, _ := src.Prefix(64)
+		src = p.Addr()
+	}
+	set := &r.sets[maphash.Comparable(r.seed, src)%capSets]
+	old := 0 // the place whose count began first
+	for i := range set {
+		if set[i].source == src {
+			old = i
+			break
+		}
+		if set[i].start.Before(set[old].start) {
+			old = i
+		}
+	}
+	e := &set[old]
+	e.source = src
+	if age := now.Sub(e.start); age >= time.Second || age < 0 {
+		e.start, e.n = now, 0
+	}
+	if e.n >= r.perSecond {
+		return false
+	}
+	e.n++
+	return true
+}
