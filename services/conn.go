@@ -23,9 +23,10 @@ type Conn struct {
 
 	In, Out int64 // bytes from and to the peer, valid when the conversation is over
 
-	f   *os.File
-	rc  syscall.RawConn
-	end time.Time // of its life, zero: none
+	f      *os.File
+	rc     syscall.RawConn
+	end    time.Time // of its life, zero: none
+	closed atomic.Bool
 
 	// What the callbacks below work on. They are made once per connection so
 	// that a wait allocates nothing.
@@ -53,7 +54,10 @@ func (c *Conn) File() *os.File { return c.f }
 
 // Close closes the socket. Called while the conversation goes on, it ends it
 // with os.ErrClosed.
-func (c *Conn) Close() error { return c.f.Close() }
+func (c *Conn) Close() error {
+	c.closed.Store(true)
+	return c.f.Close()
+}
 
 // start reads the arguments and starts the clocks. Every Stream calls it first.
 func (c *Conn) start(letters string) (options, error) {
@@ -79,7 +83,16 @@ func (c *Conn) startClocks() error {
 	if c.Life > 0 {
 		c.end = now.Add(c.Life)
 	}
-	return c.f.SetDeadline(c.limit(now))
+	return c.plain(c.f.SetDeadline(c.limit(now)))
+}
+
+// plain gives the error of a closed socket the name it has elsewhere: those of
+// a RawConn and of SetDeadline are package internal/poll's own.
+func (c *Conn) plain(err error) error {
+	if err != nil && c.closed.Load() {
+		return os.ErrClosed
+	}
+	return err
 }
 
 // limit is when a wait that begins now has to end; zero is never.
@@ -102,14 +115,14 @@ func (c *Conn) wait(op func(func(uintptr) bool) error, try func(uintptr) bool) e
 		c.waited = false
 		err := op(try)
 		if err == nil || c.waited || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return err
+			return c.plain(err)
 		}
 		now := time.Now()
 		if !c.end.IsZero() && !now.Before(c.end) {
 			return err
 		}
 		if err := c.f.SetDeadline(c.limit(now)); err != nil {
-			return err
+			return c.plain(err)
 		}
 	}
 }
@@ -147,7 +160,7 @@ func (c *Conn) tryRead(fd uintptr) bool {
 // park prepares to wait and reports whether there is a reason to.
 func (c *Conn) park(set func(time.Time) error) bool {
 	c.waited = true
-	c.err = set(c.limit(time.Now()))
+	c.err = c.plain(set(c.limit(time.Now())))
 	return c.err == nil
 }
 
