@@ -1,0 +1,79 @@
+# make, make run, make test; HACKING.md tells about the rest.
+
+PREFIX          = /usr/local
+DESTDIR         =
+HOSTS_ALLOW     = /etc/hosts.allow
+HOSTS_DENY      = /etc/hosts.deny
+REAL_DAEMON_DIR = /usr/sbin
+SYSLOG_FACILITY = authpriv
+
+GO      = go
+VERSION = 0.1
+LDFLAGS = -s -w -X main.version=$(VERSION) \
+	-X main.hostsAllow=$(HOSTS_ALLOW) -X main.hostsDeny=$(HOSTS_DENY) \
+	-X main.realDaemonDir=$(REAL_DAEMON_DIR) -X main.syslogFacility=$(SYSLOG_FACILITY)
+BUILD   = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+
+PROGRAMS = inetd tcpd tcpdchk tcpdmatch try-from
+MAN5     = $(wildcard man/*.5)
+MAN8     = $(wildcard man/*.8)
+SYSTEMS  = freebsd openbsd netbsd darwin
+FUZZTIME = 30s
+
+all: $(PROGRAMS:%=bin/%)
+
+# The go command knows best what is out of date.
+bin/inetd: FORCE
+	$(BUILD) -o $@ ./inetd
+bin/tcpd: FORCE
+	$(BUILD) -o $@ ./tcpd
+bin/%: FORCE
+	$(BUILD) -o $@ ./tcpd/$*
+
+run: all
+	@sh examples/run bin
+
+# As root this includes what needs root.
+test:
+	$(GO) vet ./...
+	$(GO) test ./...
+
+test-root:
+	@test "$$(id -u)" = 0 || { echo "make test-root: not root" >&2; exit 1; }
+	$(GO) test -count=1 ./...
+
+race:
+	$(GO) test -race ./...
+
+bench: all
+	sh bench/run bin
+
+fuzz:
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	@for os in $(SYSTEMS); do echo "GOOS=$$os go vet ./..."; GOOS=$$os $(GO) vet ./... || exit 1; done
+	mandoc -T lint -W warning $(MAN5) $(MAN8)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 755 $(PROGRAMS:%=bin/%) $(DESTDIR)$(PREFIX)/sbin
+	install -m 644 $(MAN5) $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 $(MAN8) $(DESTDIR)$(PREFIX)/share/man/man8
+
+uninstall:
+	cd $(DESTDIR)$(PREFIX)/sbin && rm -f $(PROGRAMS)
+	cd $(DESTDIR)$(PREFIX)/share/man/man5 && rm -f $(notdir $(MAN5))
+	cd $(DESTDIR)$(PREFIX)/share/man/man8 && rm -f $(notdir $(MAN8))
+
+clean:
+	rm -rf bin
+
+FORCE:
+.PHONY: all run test test-root race bench fuzz lint install uninstall clean FORCE

@@ -1,0 +1,251 @@
+package conf
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+)
+
+// An Env tells the checks about the machine. Functions may be called from the
+// goroutine that parses only.
+type Env struct {
+	// Port finds a services(5) name or alias; official is its first name.
+	Port func(name, proto string) (port uint16, official string, ok bool)
+	// PortName is the official name of a port, "" if it has none.
+	PortName func(port uint16, proto string) string
+	// RPC finds a program of rpc(5).
+	RPC func(name string) (program uint32, ok bool)
+	// User and Group say whether a name or number may be used.
+	User, Group func(name string) error
+	// Internal says whether there is a built-in of that name and type.
+	Internal func(name string, t Socktype) bool
+	// Program says what keeps a path from being executed.
+	Program func(path string) error
+	// Proto says whether protocols(5) has the name.
+	Proto func(name string) bool
+}
+
+// Fields are the names that errors and the manual give to the parts of an
+// entry.
+const (
+	FieldHost     = "host"
+	FieldService  = "service"
+	FieldSocktype = "socket type"
+	FieldProto    = "protocol"
+	FieldWait     = "wait/nowait"
+	FieldUser     = "user"
+	FieldProgram  = "program"
+	FieldArgs     = "arguments"
+)
+
+// Check finishes a service that a front-end has filled from its text: it looks
+// up ports, and reports what cannot work. at gives the place of a field. The
+// service is unusable if Check adds an error to the list.
+func (e *Env) Check(s *Service, at func(field string) Pos, l *ErrorList) {
+	e.checkProto(s, at, l)
+	e.checkName(s, at, l)
+	e.checkInternal(s, at, l)
+	e.checkWait(s, at, l)
+	e.checkIdentity(s, at, l)
+	if s.Internal == "" {
+		e.checkProgram(s, at, l)
+	}
+}
+
+func (e *Env) checkProto(s *Service, at func(string) Pos, l *ErrorList) {
+	want := map[string]Socktype{"tcp": Stream, "udp": Dgram}[s.Proto]
+	switch {
+	case s.Proto == "unix":
+		if s.Socktype != Stream && s.Socktype != Dgram && s.Socktype != Seqpacket {
+			l.Errorf(at(FieldProto), FieldProto, "a unix socket is stream, dgram or seqpacket, not %s", s.Socktype)
+		}
+		if s.RPC != nil || s.Mux != NoMux {
+			l.Errorf(at(FieldProto), FieldProto, "unix sockets have no rpc or tcpmux form")
+		}
+	case want != 0 && s.Socktype != want && s.Socktype != Raw:
+		l.Errorf(at(FieldProto), FieldProto, "%s sockets are %s, not %s", s.Proto, want, s.Socktype)
+	case want == 0 && !e.Proto(s.Proto):
+		l.Errorf(at(FieldProto), FieldProto, "%q is not a protocol: expected tcp, udp (with 4, 6 or 46 after it), unix or rpc/tcp, rpc/udp", s.Proto)
+	}
+}
+
+func (e *Env) checkName(s *Service, at func(string) Pos, l *ErrorList) {
+	switch {
+	case s.Proto == "unix":
+		if !filepath.IsAbs(s.Name) {
+			l.Errorf(at(FieldService), FieldService, "%q: the path of a unix socket starts with /", s.Name)
+		} else if len(s.Name) > 107 {
+			l.Errorf(at(FieldService), FieldService, "the path is longer than the 107 bytes a unix socket may have")
+		}
+	case s.Mux != NoMux:
+		if s.Proto != "tcp" || s.Socktype != Stream {
+			l.Errorf(at(FieldProto), FieldProto, "a tcpmux service is stream tcp")
+		}
+	case s.RPC != nil:
+		if s.RPC.Program == 0 {
+			n, err := strconv.ParseUint(s.Name, 10, 32)
+			prog := uint32(n)
+			if err != nil {
+				var ok bool
+				if prog, ok = e.RPC(s.Name); !ok {
+					l.Errorf(at(FieldService), FieldService, "%q is neither in rpc(5) nor a program number", s.Name)
+				}
+			}
+			s.RPC.Program = prog
+		}
+	case s.Port == 0:
+		if n, err := strconv.ParseUint(s.Name, 10, 64); err == nil {
+			if n == 0 || n > 65535 {
+				l.Errorf(at(FieldService), FieldService, "port %s is not in 1 to 65535", s.Name)
+			}
+			s.Port = uint16(n)
+			return
+		}
+		port, _, ok := e.Port(s.Name, s.Proto)
+		if !ok {
+			l.Errorf(at(FieldService), FieldService, "%q is neither a port number nor in /etc/services for %s", s.Name, s.Proto)
+		}
+		s.Port = port
+	}
+}
+
+// checkInternal finds which built-in is meant: the one that the first argument
+// names (FreeBSD writes one), else that of the service's name or its official
+// name.
+func (e *Env) checkInternal(s *Service, at func(string) Pos, l *ErrorList) {
+	if s.Internal == "" {
+		return
+	}
+	names := []string{s.Name}
+	if len(s.Args) > 0 {
+		names = []string{s.Args[0]}
+	} else if _, official, ok := e.Port(s.Name, s.Proto); ok {
+		names = append(names, official)
+	} else if s.Port != 0 {
+		names = append(names, e.PortName(s.Port, s.Proto))
+	}
+	for _, n := range names {
+		if e.Internal(n, s.Socktype) {
+			s.Internal = n
+			return
+		}
+	}
+	l.Errorf(at(FieldProgram), FieldProgram, "there is no internal %s service %q", s.Socktype, names[0])
+}
+
+func (e *Env) checkWait(s *Service, at func(string) Pos, l *ErrorList) {
+	switch {
+	case s.Internal != "":
+		// Built-ins know best; the files of every system say "wait" for the
+		// datagram ones and mean nothing by it.
+		if s.Socktype == Stream && s.Wait {
+			l.Warnf(at(FieldWait), FieldWait, "internal stream services are always nowait")
+		}
+		s.Wait = false
+	case s.Mux != NoMux && s.Wait:
+		l.Errorf(at(FieldWait), FieldWait, "a tcpmux service is nowait")
+	case s.Socktype == Dgram && !s.Wait:
+		l.Warnf(at(FieldWait), FieldWait, "nowait on a dgram service: each client gets a server with a socket of its own")
+	case s.Wait && s.Limits.Children > 1:
+		l.Warnf(at(FieldWait), FieldWait, "a wait service has one server at a time, the limit of %d is without effect", int(s.Limits.Children))
+	}
+}
+
+func (e *Env) checkIdentity(s *Service, at func(string) Pos, l *ErrorList) {
+	if s.Class != "" {
+		l.Warnf(at(FieldUser), FieldUser, "login class %q is ignored: this system has none", s.Class)
+	}
+	if err := e.User(s.User); err != nil {
+		l.Warnf(at(FieldUser), FieldUser, "%w", err)
+	}
+	if s.Group != "" {
+		if err := e.Group(s.Group); err != nil {
+			l.Warnf(at(FieldUser), FieldUser, "%w", err)
+		}
+	}
+}
+
+func (e *Env) checkProgram(s *Service, at func(string) Pos, l *ErrorList) {
+	if !filepath.IsAbs(s.Program) {
+		l.Errorf(at(FieldProgram), FieldProgram, "%q: expected internal or a path that starts with /", s.Program)
+		return
+	}
+	if err := e.Program(s.Program); err != nil {
+		l.Warnf(at(FieldProgram), FieldProgram, "%s: %w", s.Program, bare(err))
+	}
+}
+
+// bare cuts the operation and path off an error that names them again.
+func bare(err error) error {
+	for {
+		u := errors.Unwrap(err)
+		if u == nil {
+			return err
+		}
+		err = u
+	}
+}
+
+// Clashes warns of entries that ask for what another entry has. Of two entries
+// with one Key the later stands, as in every inetd; the result is without the
+// earlier.
+func Clashes(services []*Service, l *ErrorList) []*Service {
+	type port struct {
+		proto string
+		n     uint16
+	}
+	byKey := make(map[string]*Service, len(services))
+	byPort := make(map[port][]*Service)
+	for _, s := range services {
+		if old := byKey[s.Key()]; old != nil {
+			l.Warnf(s.Pos, "", "%s: duplicate of line %s, which is replaced", s.Label(), place(old.Pos, s.Pos))
+		}
+		byKey[s.Key()] = s
+	}
+	kept := services[:0:0]
+	for _, s := range services {
+		if byKey[s.Key()] != s {
+			continue
+		}
+		kept = append(kept, s)
+		if s.Port == 0 || s.Mux != NoMux {
+			continue
+		}
+		p := port{s.Proto, s.Port}
+		for _, old := range byPort[p] {
+			if familiesMeet(old.Family, s.Family) && hostsMeet(old.Hosts, s.Hosts) {
+				l.Warnf(s.Pos, "", "%s: port clash with %s of line %s", s.Label(), old.Label(), place(old.Pos, s.Pos))
+			}
+		}
+		byPort[p] = append(byPort[p], s)
+	}
+	return kept
+}
+
+func place(p, seenFrom Pos) string {
+	if p.File == seenFrom.File {
+		return strconv.Itoa(p.Line)
+	}
+	return fmt.Sprintf("%d of %s", p.Line, p.File)
+}
+
+func familiesMeet(a, b Family) bool {
+	return !(a == V4 && b == V6 || a == V6 && b == V4)
+}
+
+// hostsMeet is true when a socket of one could take a connection of the other;
+// an entry without hosts takes them all.
+func hostsMeet(a, b []string) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return true
+	}
+	for _, x := range a {
+		for _, y := range b {
+			if x == y {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,524 @@
+// Package inetdconf reads inetd.conf(5): the union of what the BSDs, Debian and
+// GNU write. Where two of them read one text differently, BSD's reading holds
+// and a warning says so.
+package inetdconf
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"inetd/inetd/conf"
+)
+
+// A Source gives the parser the files that .include names.
+type Source struct {
+	ReadFile func(name string) ([]byte, error)
+	Glob     func(pattern string) ([]string, error)
+}
+
+// Parse reads one file's text. Everything wrong is in the list, in order; the
+// services are those without an error.
+func Parse(file string, text []byte, env *conf.Env, src Source) ([]*conf.Service, conf.ErrorList) {
+	p := &parser{env: env, src: src}
+	p.file(file, text, nil)
+	p.errs.Sort()
+	return p.services, p.errs
+}
+
+type parser struct {
+	env      *conf.Env
+	src      Source
+	services []*conf.Service
+	errs     conf.ErrorList
+
+	name  string   // of the file being read
+	hosts []string // from the last "host:" line; nil is every address
+	chain []string // files that include this one
+	bad   bool     // the entry being read has a lexical error
+}
+
+func (p *parser) pos(line, col int) conf.Pos { return conf.Pos{File: p.name, Line: line, Col: col} }
+
+// file reads one file; hosts is the default of the file that includes it.
+func (p *parser) file(name string, text []byte, hosts []string) {
+	defer func(name string, hosts []string) { p.name, p.hosts = name, hosts }(p.name, p.hosts)
+	p.name, p.hosts = name, hosts
+
+	text = p.trimBOM(text)
+	ls, crlf := lines(text)
+	if crlf > 0 {
+		p.errs.Warnf(p.pos(crlf, 0), "", "lines end in CR LF; the CR is ignored")
+	}
+	for i := 0; i < len(ls); {
+		i += p.entry(ls[i:])
+	}
+}
+
+func (p *parser) trimBOM(text []byte) []byte {
+	rest := bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	if len(rest) < len(text) {
+		p.errs.Warnf(p.pos(1, 0), "", "the file starts with a byte order mark, which is ignored")
+	}
+	return rest
+}
+
+// entry reads what starts at ls[0] and says how many lines it took.
+func (p *parser) entry(ls []line) int {
+	first := ls[0].text
+	switch {
+	case len(first) == 0:
+		return 1
+	case bytes.HasPrefix(first, []byte("#@")):
+		if len(bytes.TrimSpace(first[2:])) > 0 {
+			p.errs.Warnf(p.pos(ls[0].n, 1), "", "IPsec policies are not supported here; the line is ignored")
+		}
+		return 1
+	case first[0] == '#':
+		return 1
+	}
+	p.bad = false
+	words := p.split(ls[0])
+	if len(words) == 0 && !p.bad {
+		return 1
+	}
+	if len(words) > 0 && words[0].text == ".include" {
+		p.include(words)
+		return 1
+	}
+	if len(words) >= 2 && !words[1].quoted && (words[1].text == "on" || words[1].text == "off") {
+		return p.keyValue(ls)
+	}
+	n := 1
+	for ; n < len(ls) && len(ls[n].text) > 0 && blank(ls[n].text[0]); n++ {
+		more := p.split(ls[n])
+		if len(more) > 0 {
+			p.warnContinued(more)
+		}
+		words = append(words, more...)
+	}
+	if !p.bad {
+		p.positional(words)
+	}
+	return n
+}
+
+// warnContinued says what the reader of an indented line may not expect: GNU's
+// inetd takes it for an entry, and nobody takes it for a comment.
+func (p *parser) warnContinued(words []word) {
+	w := words[0]
+	if w.text[:min(1, len(w.text))] == "#" {
+		p.errs.Warnf(w.pos, "", "an indented line continues the entry above: this comment becomes arguments")
+		return
+	}
+	if len(words) >= 6 && conf.ParseSocktype(words[1].text) != 0 {
+		p.errs.Warnf(w.pos, "", "an indented line continues the entry above: this entry becomes arguments")
+		return
+	}
+	p.errs.Warnf(w.pos, "", "indented line read as continuation of the entry above")
+}
+
+// include reads the files that match a glob, relative to this one's directory.
+func (p *parser) include(words []word) {
+	if len(words) != 2 {
+		p.errs.Errorf(words[0].pos, "", ".include takes one file name or pattern")
+		return
+	}
+	pat := words[1]
+	if !filepath.IsAbs(pat.text) {
+		pat.text = filepath.Join(filepath.Dir(p.name), pat.text)
+	}
+	names, err := p.src.Glob(pat.text)
+	if err != nil || len(names) == 0 {
+		if err == nil {
+			err = fmt.Errorf("no file matches %s", pat.text)
+		}
+		p.errs.Errorf(pat.pos, ".include", "%w", err)
+		return
+	}
+	p.chain = append(p.chain, p.name)
+	defer func() { p.chain = p.chain[:len(p.chain)-1] }()
+	for _, name := range names {
+		if loop(p.chain, name) {
+			p.errs.Errorf(pat.pos, ".include", "%s includes itself", name)
+			continue
+		}
+		text, err := p.src.ReadFile(name)
+		if err != nil {
+			p.errs.Errorf(pat.pos, ".include", "%w", err)
+			continue
+		}
+		p.file(name, text, p.hosts)
+	}
+}
+
+func loop(chain []string, name string) bool {
+	for _, c := range chain {
+		if filepath.Clean(c) == filepath.Clean(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// A draft is a service on its way, with the places of its fields.
+type draft struct {
+	*conf.Service
+	at map[string]conf.Pos
+}
+
+func (p *parser) newDraft(first word) *draft {
+	return &draft{
+		Service: &conf.Service{Pos: p.pos(first.pos.Line, 0)},
+		at:      make(map[string]conf.Pos),
+	}
+}
+
+func (d *draft) pos(field string) conf.Pos {
+	if pos, ok := d.at[field]; ok {
+		return pos
+	}
+	return d.Pos
+}
+
+// finish checks a draft and keeps it if nothing was wrong since errs had n
+// errors.
+func (p *parser) finish(d *draft, n int) {
+	if p.errs.Errors() == n {
+		p.env.Check(d.Service, d.pos, &p.errs)
+	}
+	if p.errs.Errors() == n {
+		p.services = append(p.services, d.Service)
+	}
+}
+
+var positions = []string{conf.FieldService, conf.FieldSocktype, conf.FieldProto, conf.FieldWait, conf.FieldUser, conf.FieldProgram}
+
+// positional reads an entry of the classic form: its fields are known by their
+// places.
+func (p *parser) positional(words []word) {
+	if len(words) == 1 && !words[0].quoted && strings.HasSuffix(words[0].text, ":") {
+		p.hosts, _ = p.hostList(strings.TrimSuffix(words[0].text, ":"), words[0].pos)
+		return
+	}
+	if len(words) < len(positions) {
+		missing := positions[len(words)]
+		end := words[len(words)-1]
+		end.pos.Col += len(end.text)
+		p.errs.Errorf(end.pos, missing, "missing: an entry is service, socket type, protocol, wait/nowait, user, program and arguments")
+		return
+	}
+	n := p.errs.Errors()
+	d := p.newDraft(words[0])
+	for i, f := range positions {
+		d.at[f] = words[i].pos
+	}
+	p.protocol(d, words[2])
+	p.socktype(d, words[1])
+	p.service(d, words[0])
+	p.wait(d, words[3])
+	p.user(d, words[4])
+	p.program(d, words[5], words[6:])
+	p.trailingComment(d, words)
+	p.finish(d, n)
+}
+
+func (p *parser) trailingComment(d *draft, words []word) {
+	for _, w := range words[len(positions):] {
+		if !w.quoted && strings.HasPrefix(w.text, "#") && w.pos.Line == words[0].pos.Line {
+			p.errs.Warnf(w.pos, conf.FieldArgs, "a comment starts in the first column: %q and what follows are arguments", w.text)
+			return
+		}
+	}
+}
+
+// hostList reads host[,host…]; * is every address.
+func (p *parser) hostList(text string, pos conf.Pos) ([]string, bool) {
+	var hosts []string
+	for _, h := range strings.Split(text, ",") {
+		switch {
+		case h == "*":
+			return nil, true
+		case h == "":
+			p.errs.Errorf(pos, conf.FieldHost, "an address is empty in %q", text)
+			return nil, false
+		case strings.HasPrefix(h, "[") != strings.HasSuffix(h, "]"):
+			p.errs.Errorf(pos, conf.FieldHost, "%q: brackets come in pairs around an IPv6 address", h)
+			return nil, false
+		}
+		h = strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")
+		hosts = append(hosts, h)
+	}
+	return hosts, true
+}
+
+// protocol reads [rpc/]proto[4|6|46][,sndbuf=N][,rcvbuf=N].
+func (p *parser) protocol(d *draft, w word) {
+	proto, opts, more := strings.Cut(w.text, ",")
+	rest, rpc := strings.CutPrefix(proto, "rpc/")
+	if rpc {
+		d.RPC = new(conf.RPC)
+	}
+	d.Proto, d.Family = rest, conf.Both
+	for _, f := range []struct {
+		suffix string
+		family conf.Family
+	}{{"6only", conf.V6}, {"46", conf.Mapped}, {"4", conf.V4}, {"6", conf.V6}} {
+		if base, ok := strings.CutSuffix(rest, f.suffix); ok && (base == "tcp" || base == "udp") {
+			d.Proto, d.Family = base, f.family
+			break
+		}
+	}
+	if d.Proto == "tcp" && rest == "tcp/ttcp" || strings.HasPrefix(rest, "faith/") {
+		p.errs.Errorf(w.pos, conf.FieldProto, "%q: T/TCP and faith are gone from every kernel", rest)
+	}
+	for more {
+		var opt string
+		opt, opts, more = strings.Cut(opts, ",")
+		key, val, _ := strings.Cut(opt, "=")
+		size, err := bufferSize(val)
+		switch {
+		case key != "sndbuf" && key != "rcvbuf":
+			p.errs.Errorf(w.pos, conf.FieldProto, "%q: expected sndbuf=N or rcvbuf=N", opt)
+		case err != nil:
+			p.errs.Errorf(w.pos, conf.FieldProto, "%s: %w", key, err)
+		case key == "sndbuf":
+			d.SndBuf = size
+		default:
+			d.RcvBuf = size
+		}
+	}
+}
+
+const maxBuffer = 1 << 30
+
+// bufferSize reads a number of bytes with k or m after it.
+func bufferSize(s string) (int, error) {
+	digits, unit := s, 1
+	if n := len(s); n > 0 {
+		switch s[n-1] {
+		case 'k', 'K':
+			digits, unit = s[:n-1], 1<<10
+		case 'm', 'M':
+			digits, unit = s[:n-1], 1<<20
+		}
+	}
+	v, err := number(digits, maxBuffer/unit)
+	if err != nil || v == 0 {
+		return 0, fmt.Errorf("%q is not a size from 1 to 1024m, with k or m after it", s)
+	}
+	return v * unit, nil
+}
+
+// number reads decimal digits and nothing else, up to limit.
+func number(s string, limit int) (int, error) {
+	v, err := strconv.ParseUint(s, 10, 31)
+	if err != nil || int(v) > limit {
+		return 0, fmt.Errorf("%q is not a number from 0 to %d", s, limit)
+	}
+	return int(v), nil
+}
+
+const maxCount = 1<<31 - 1
+
+// socktype reads type[,accept-max][:filter[,arg]] (NetBSD's suffixes).
+func (p *parser) socktype(d *draft, w word) {
+	t, filter, hasFilter := strings.Cut(w.text, ":")
+	t, max, hasMax := strings.Cut(t, ",")
+	if d.Socktype = conf.ParseSocktype(t); d.Socktype == 0 {
+		p.errs.Errorf(w.pos, conf.FieldSocktype, "%q: expected stream, dgram, raw, rdm or seqpacket", t)
+		return
+	}
+	if hasFilter {
+		d.Filter, d.FilterArg, _ = strings.Cut(filter, ",")
+		if d.Filter == "" {
+			p.errs.Errorf(w.pos, conf.FieldSocktype, "the accept filter after : is missing")
+		}
+	}
+	if hasMax {
+		n, err := number(max, maxCount)
+		if err != nil || n == 0 {
+			p.errs.Errorf(w.pos, conf.FieldSocktype, "%q after the comma is not a number of servers from 1 on", max)
+		}
+		d.Limits.Children = conf.Max(n)
+	}
+}
+
+// service reads [host[,host…]:]name[/versions], or the path of a unix socket
+// with FreeBSD's :user:group:mode: in front.
+func (p *parser) service(d *draft, w word) {
+	name := w.text
+	if d.Proto == "unix" {
+		p.unix(d, w)
+		return
+	}
+	for _, m := range []struct {
+		prefix string
+		mux    conf.Mux
+	}{{"tcpmux/+", conf.MuxPlus}, {"tcpmux/", conf.MuxSelf}} {
+		if rest, ok := strings.CutPrefix(name, m.prefix); ok {
+			d.Name, d.Mux = rest, m.mux
+			if rest == "" || len(rest) > 255 {
+				p.errs.Errorf(w.pos, conf.FieldService, "a tcpmux name has 1 to 255 bytes")
+			}
+			return
+		}
+	}
+	d.Hosts = p.hosts
+	if i := strings.LastIndexByte(name, ':'); i >= 0 {
+		d.Hosts, _ = p.hostList(name[:i], w.pos)
+		name = name[i+1:]
+		d.at[conf.FieldHost] = w.pos
+	}
+	if d.RPC != nil {
+		name = p.rpcVersions(d, name, w.pos)
+	}
+	if name == "" {
+		p.errs.Errorf(w.pos, conf.FieldService, "the name of the service is missing")
+	}
+	d.Name = name
+}
+
+// rpcVersions cuts /N or /N-M off the name of an RPC service.
+func (p *parser) rpcVersions(d *draft, name string, pos conf.Pos) string {
+	name, vers, ok := strings.Cut(name, "/")
+	if !ok {
+		p.errs.Errorf(pos, conf.FieldService, "an rpc service needs its versions: name/1 or name/1-3")
+		return name
+	}
+	low, high, ranged := strings.Cut(vers, "-")
+	if !ranged {
+		high = low
+	}
+	l, err1 := number(low, maxCount)
+	h, err2 := number(high, maxCount)
+	if err1 != nil || err2 != nil || l > h {
+		p.errs.Errorf(pos, conf.FieldService, "rpc versions %q: expected N or LOW-HIGH", vers)
+	}
+	d.RPC.Low, d.RPC.High = uint32(l), uint32(h)
+	return name
+}
+
+// unix reads [:user:group:mode:]path. Without the prefix anybody may connect,
+// as on Debian and the BSDs without it.
+func (p *parser) unix(d *draft, w word) {
+	d.Unix = &conf.Unix{Mode: 0o666}
+	d.Name = w.text
+	if !strings.HasPrefix(w.text, ":") {
+		return
+	}
+	f := strings.SplitN(w.text[1:], ":", 4)
+	if len(f) != 4 {
+		p.errs.Errorf(w.pos, conf.FieldService, "%q: expected :user:group:mode:/path", w.text)
+		return
+	}
+	d.Unix.User, d.Unix.Group, d.Name = f[0], f[1], f[3]
+	// FreeBSD's default: only the owner may write, that is connect.
+	d.Unix.Mode = 0o200
+	if f[2] != "" {
+		m, err := strconv.ParseUint(f[2], 8, 32)
+		if err != nil || m > 0o777 {
+			p.errs.Errorf(w.pos, conf.FieldService, "mode %q is not an octal number up to 777", f[2])
+		}
+		d.Unix.Mode = uint32(m)
+	}
+	for _, c := range []struct {
+		name string
+		has  func(string) error
+	}{{f[0], p.env.User}, {f[1], p.env.Group}} {
+		if c.name == "" {
+			continue
+		}
+		if err := c.has(c.name); err != nil {
+			p.errs.Errorf(w.pos, conf.FieldService, "%w", err)
+		}
+	}
+}
+
+// wait reads wait or nowait with one of .N, :N or /N[/N[/N]] after it.
+func (p *parser) wait(d *draft, w word) {
+	word, suffix := w.text, ""
+	if i := strings.IndexAny(word, ".:/"); i >= 0 {
+		word, suffix = word[:i], word[i:]
+	}
+	switch word {
+	case "wait":
+		d.Wait = true
+	case "nowait":
+	default:
+		p.errs.Errorf(w.pos, conf.FieldWait, "%q is neither", word)
+		return
+	}
+	if suffix == "" {
+		return
+	}
+	w.pos.Col += len(word)
+	if suffix[0] != '/' {
+		p.max(&d.Limits.Rate, suffix[1:], "starts a minute", w.pos)
+		return
+	}
+	// FreeBSD: servers at a time, then starts a minute and servers at a time
+	// of one client.
+	parts := strings.Split(suffix[1:], "/")
+	if len(parts) > 3 {
+		p.errs.Errorf(w.pos, conf.FieldWait, "%q: expected /servers[/per-client-per-minute[/per-client]]", suffix)
+		return
+	}
+	for i, f := range []struct {
+		m    *conf.Max
+		what string
+	}{{&d.Limits.Children, "servers"}, {&d.Limits.SourceRate, "starts a minute of one client"}, {&d.Limits.SourceChildren, "servers of one client"}} {
+		if i < len(parts) {
+			p.max(f.m, parts[i], f.what, w.pos)
+		}
+	}
+}
+
+// max reads a limit; 0 is none.
+func (p *parser) max(m *conf.Max, s, what string, pos conf.Pos) {
+	n, err := number(s, maxCount)
+	if err != nil {
+		p.errs.Errorf(pos, conf.FieldWait, "%s: %w", what, err)
+		return
+	}
+	if *m = conf.Max(n); n == 0 {
+		*m = conf.Unlimited
+	}
+}
+
+// user reads user[(.|:)group][/class]. A dot splits only a name that is no
+// user as a whole, since names may have dots.
+func (p *parser) user(d *draft, w word) {
+	name, class, _ := strings.Cut(w.text, "/")
+	d.Class = class
+	user, group, colon := strings.Cut(name, ":")
+	if !colon && p.env.User(name) != nil {
+		if i := strings.LastIndexByte(name, '.'); i >= 0 {
+			user, group, colon = name[:i], name[i+1:], true
+		}
+	}
+	if user == "" || colon && group == "" {
+		p.errs.Errorf(w.pos, conf.FieldUser, "%q: expected user, user:group or user.group", w.text)
+	}
+	d.User, d.Group = user, group
+}
+
+func (p *parser) program(d *draft, w word, args []word) {
+	d.at[conf.FieldArgs] = w.pos
+	if len(args) > 0 {
+		d.at[conf.FieldArgs] = args[0].pos
+	}
+	for _, a := range args {
+		d.Args = append(d.Args, a.text)
+	}
+	if w.text == "internal" && !w.quoted {
+		d.Internal = w.text
+		return
+	}
+	d.Program = w.text
+	if len(d.Args) == 0 {
+		d.Args = []string{filepath.Base(w.text)}
+	}
+}

@@ -1,0 +1,79 @@
+package inetdconf
+
+import (
+	"bytes"
+
+	"inetd/inetd/conf"
+)
+
+// A word is one field of an entry.
+type word struct {
+	text   string
+	pos    conf.Pos
+	quoted bool
+}
+
+// A line is one physical line without its line end.
+type line struct {
+	text []byte
+	n    int // from 1
+}
+
+// lines cuts text at newlines. A carriage return before one is dropped; the
+// second result is the first line that had one, 0 if none.
+func lines(text []byte) (ls []line, crlf int) {
+	for n := 1; len(text) > 0; n++ {
+		l, rest, _ := bytes.Cut(text, []byte{'\n'})
+		if c := bytes.TrimSuffix(l, []byte{'\r'}); len(c) < len(l) {
+			l = c
+			if crlf == 0 {
+				crlf = n
+			}
+		}
+		ls = append(ls, line{l, n})
+		text = rest
+	}
+	return ls, crlf
+}
+
+func blank(c byte) bool { return c == ' ' || c == '\t' }
+
+// split cuts a line into words at blanks. Quotes, single or double, may start
+// anywhere in a word, keep blanks together and are removed; there is no escape
+// (NetBSD's rule, which holds FreeBSD's and GNU's common cases).
+func (p *parser) split(l line) []word {
+	var words []word
+	t := l.text
+	for i := 0; i < len(t); {
+		if blank(t[i]) {
+			i++
+			continue
+		}
+		w := word{pos: p.pos(l.n, i+1)}
+		var text []byte
+		for i < len(t) && !blank(t[i]) {
+			if q := t[i]; q == '"' || q == '\'' {
+				end := bytes.IndexByte(t[i+1:], q)
+				if end < 0 {
+					p.bad = true
+					p.errs.Errorf(p.pos(l.n, i+1), "", "the quote %c has no end on this line", q)
+					return nil
+				}
+				text = append(text, t[i+1:i+1+end]...)
+				i += end + 2
+				w.quoted = true
+				continue
+			}
+			text = append(text, t[i])
+			i++
+		}
+		if n := bytes.IndexByte(text, 0); n >= 0 {
+			p.bad = true
+			p.errs.Errorf(w.pos, "", "a word has a NUL byte in it")
+			return nil
+		}
+		w.text = string(text)
+		words = append(words, w)
+	}
+	return words
+}
