@@ -1,0 +1,139 @@
+package event
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Linux 5.3 and later has pidfd_open and clone's CLONE_PIDFD; on older kernels
+// Child falls back to SIGCHLD (child_unix.go).
+
+type epoll struct {
+	fd, wakeFD int
+	tags       map[int32]any // watched descriptors, and pidfds as *child
+	raw        []unix.EpollEvent
+	events     []Event
+	posts      posts
+	fallback   *sigchld // nil until a child without pidfd comes
+}
+
+type child struct {
+	pid int
+	tag any
+}
+
+// New opens an empty set.
+func New() (Set, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll_create1: %w", err)
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("eventfd: %w", err)
+	}
+	e := &epoll{fd: fd, wakeFD: wake, tags: make(map[int32]any), raw: make([]unix.EpollEvent, 64)}
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	e.posts.wake = func() { unix.Write(wake, one[:]) }
+	if err := e.Watch(wake, nil); err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *epoll) Watch(fd int, tag any) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+	if err := unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	e.tags[int32(fd)] = tag
+	return nil
+}
+
+func (e *epoll) Unwatch(fd int) error {
+	delete(e.tags, int32(fd))
+	if err := unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, fd, nil); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+func (e *epoll) Child(pid, pidfd int, tag any) error {
+	if pidfd < 0 {
+		if e.fallback == nil {
+			e.fallback = newSigchld(e.Post)
+		}
+		e.fallback.add(pid, tag)
+		// It may have ended before it was known, and its signal with it.
+		e.Post(func() {})
+		return nil
+	}
+	return e.Watch(pidfd, &child{pid, tag})
+}
+
+func (e *epoll) Post(f func()) { e.posts.add(f) }
+
+func (e *epoll) Wait() ([]Event, error) {
+	e.events = e.events[:0]
+	for len(e.events) == 0 {
+		n, err := unix.EpollWait(e.fd, e.raw, -1)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("epoll_wait: %w", err)
+		}
+		for i := range e.raw[:n] {
+			e.ready(e.raw[i].Fd)
+		}
+		if e.fallback != nil {
+			e.events = e.fallback.take(e.events)
+		}
+	}
+	return e.events, nil
+}
+
+func (e *epoll) ready(fd int32) {
+	if int(fd) == e.wakeFD {
+		var b [8]byte
+		unix.Read(e.wakeFD, b[:])
+		e.events = e.posts.take(e.events)
+		return
+	}
+	tag, ok := e.tags[fd]
+	if !ok {
+		return
+	}
+	c, ok := tag.(*child)
+	if !ok {
+		e.events = append(e.events, Event{Kind: Readable, Tag: tag})
+		return
+	}
+	var status unix.WaitStatus
+	pid, err := unix.Wait4(c.pid, &status, unix.WNOHANG, nil)
+	if pid == 0 || err == unix.EINTR {
+		return
+	}
+	delete(e.tags, fd)
+	// The last descriptor of a pidfd leaves the set when it is closed.
+	unix.Close(int(fd))
+	e.events = append(e.events, Event{Kind: Exited, Tag: c.tag, Status: status})
+}
+
+func (e *epoll) Close() error {
+	for fd, tag := range e.tags {
+		if _, ok := tag.(*child); ok {
+			unix.Close(int(fd))
+		}
+	}
+	if e.fallback != nil {
+		e.fallback.close()
+	}
+	unix.Close(e.wakeFD)
+	return unix.Close(e.fd)
+}

@@ -1,0 +1,42 @@
+// Package event is the one place where the daemon waits: for sockets, for
+// children and for functions that other goroutines post. Linux waits in
+// epoll(7) with pidfds for children, other systems in poll(2) with SIGCHLD.
+package event
+
+import "golang.org/x/sys/unix"
+
+// A Kind says what happened.
+type Kind uint8
+
+const (
+	Readable Kind = iota + 1 // a watched descriptor has something to read or accept
+	Exited                   // a child has ended and is reaped
+	Posted                   // a function wants to run inside the loop
+)
+
+// An Event is a plain value, so that waiting allocates nothing.
+type Event struct {
+	Kind   Kind
+	Tag    any             // what Watch or Child was given
+	Status unix.WaitStatus // of an Exited child
+	Run    func()          // of a Posted event
+}
+
+// A Set is where the daemon waits. One goroutine calls everything but Post.
+type Set interface {
+	// Watch reports fd as Readable, level-triggered, until Unwatch. An event
+	// that Wait has already returned may still name a descriptor unwatched
+	// since.
+	Watch(fd int, tag any) error
+	Unwatch(fd int) error
+	// Child reports the end of a child process once and reaps it. pidfd is
+	// closed by the set; it is -1 where the system has none.
+	Child(pid, pidfd int, tag any) error
+	// Post makes f an event of the loop. It may be called from any goroutine
+	// and never blocks; functions run in the order they were posted.
+	Post(f func())
+	// Wait blocks until something happens. The slice is good until the next
+	// call.
+	Wait() ([]Event, error)
+	Close() error
+}
