@@ -1,0 +1,120 @@
+// Package admit decides whether a server may be started now: pure policy over
+// a clock that is handed in. It opens nothing, logs nothing and starts nothing.
+// The state belongs to the daemon's one loop and is not safe for others.
+package admit
+
+import (
+	"net/netip"
+	"time"
+
+	"inetd/inetd/conf"
+)
+
+const (
+	// Window is the time over which starts are counted.
+	Window = time.Minute
+	// Rest is how long a service that started too often stays down.
+	Rest = 10 * time.Minute
+)
+
+// A Verdict says what to do with a client.
+type Verdict uint8
+
+const (
+	Admit      Verdict = iota
+	Looping            // the service's rate is used up: it rests
+	SourceRate         // this client started too many in a minute
+	SourceFull         // this client has too many servers
+)
+
+// State counts the starts and running servers of one entry; its listeners, one
+// for each address, share it.
+type State struct {
+	limits  conf.Limits
+	starts  ring
+	running int
+	sources sources
+}
+
+// SetLimits puts new limits in force; what was counted stays counted. All four
+// limits must be set.
+func (s *State) SetLimits(l conf.Limits) {
+	if l.Rate != s.limits.Rate {
+		s.starts.resize(int(l.Rate))
+	}
+	s.limits = l
+}
+
+// Limits returns the limits in force.
+func (s *State) Limits() conf.Limits { return s.limits }
+
+// Full says whether as many servers run as may: clients then wait in the
+// queue.
+func (s *State) Full() bool {
+	return s.limits.Children > 0 && s.running >= int(s.limits.Children)
+}
+
+// Running is how many servers have been admitted and are not Done.
+func (s *State) Running() int { return s.running }
+
+// Start asks for one start for a client at src, which is invalid where there
+// is no one client (a wait service, a unix-domain socket). What is admitted
+// counts until Done.
+func (s *State) Start(now time.Time, src netip.Addr) Verdict {
+	src = src.Unmap().WithZone("")
+	if s.limits.Rate == conf.Never || s.limits.Rate > 0 && s.starts.full(now) {
+		return Looping
+	}
+	if v := s.sources.check(now, src, s.limits); v != Admit {
+		return v
+	}
+	if s.limits.Rate > 0 {
+		s.starts.add(now)
+	}
+	s.sources.add(now, src, s.limits)
+	s.running++
+	return Admit
+}
+
+// Done tells that a server which was admitted for src has ended.
+func (s *State) Done(src netip.Addr) {
+	s.running--
+	s.sources.done(src.Unmap().WithZone(""), s.limits)
+}
+
+// Forgive forgets the starts, so that a service which rests can begin anew.
+func (s *State) Forgive() {
+	s.starts.clear()
+	s.sources.forgive()
+}
+
+// A ring holds the times of the last starts, as many as a window may have, so
+// that no window, wherever it begins, has more. It grows only as it is used.
+type ring struct {
+	limit int
+	times []time.Time
+	next  int // oldest entry once the ring is as long as limit
+}
+
+func (r *ring) full(now time.Time) bool {
+	return len(r.times) == r.limit && now.Sub(r.times[r.next]) < Window
+}
+
+// add overwrites the oldest start; the caller has asked full.
+func (r *ring) add(now time.Time) {
+	if len(r.times) < r.limit {
+		r.times = append(r.times, now)
+		return
+	}
+	r.times[r.next] = now
+	r.next = (r.next + 1) % r.limit
+}
+
+// resize keeps the latest starts that fit.
+func (r *ring) resize(limit int) {
+	ordered := append(append([]time.Time(nil), r.times[r.next:]...), r.times[:r.next]...)
+	r.limit, r.next = max(limit, 0), 0
+	r.times = ordered[max(0, len(ordered)-r.limit):]
+}
+
+func (r *ring) clear() { r.times, r.next = nil, 0 }

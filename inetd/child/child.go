@@ -1,0 +1,104 @@
+// Package child turns a plan into a running process. It is the one room that
+// changes users, groups and signals; it logs nothing and waits for nothing.
+package child
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// A Plan is all that is known of a server before a client comes. It is made
+// once, when the configuration is read, and not changed after.
+type Plan struct {
+	Path string
+	Argv []string
+	Env  []string
+
+	cred *syscall.Credential
+}
+
+// SetIdentity makes servers of the plan run as id. Without it they keep the
+// daemon's identity, which is all that a daemon without root can do.
+func (p *Plan) SetIdentity(id Identity) {
+	p.cred = &syscall.Credential{Uid: id.UID, Gid: id.GID, Groups: id.Groups}
+}
+
+// An Identity is what a server runs as. Groups are all its groups, GID among
+// them.
+type Identity struct {
+	UID, GID uint32
+	Groups   []uint32
+}
+
+// Start runs the plan's program with fd as its descriptors 0, 1 and 2 and no
+// others, in a session of its own. Groups, gid and uid are set in that order
+// and the program is not executed unless the kernel granted each; an error
+// says that nothing was started. pidfd is -1 where the system has none.
+func Start(p *Plan, fd int) (pid, pidfd int, err error) {
+	pidfd = -1
+	f := uintptr(fd)
+	attr := syscall.ProcAttr{
+		Env:   p.Env,
+		Files: []uintptr{f, f, f},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Credential: p.cred},
+	}
+	wantPidfd(attr.Sys, &pidfd)
+	pid, err = syscall.ForkExec(p.Path, p.Argv, &attr)
+	if err != nil {
+		return 0, -1, explain(p, err)
+	}
+	return pid, pidfd, nil
+}
+
+// explain says which step failed as far as the error tells: before the exec
+// the kernel refuses an identity with EPERM or EINVAL only.
+func explain(p *Plan, err error) error {
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return fmt.Errorf("fork: %w", err)
+	}
+	return fmt.Errorf("execv %s: %w", p.Path, err)
+}
+
+// Removed from the environment that servers get: what Debian's inetd launders,
+// and what changes how a dynamic loader or a shell behaves.
+var laundered = []string{"PATH", "HOME", "SHELL", "TERM", "USER", "LOGNAME", "IFS", "MAIL", "CDPATH", "ENV", "BASH_ENV"}
+
+// Launder is the environment for servers: env without the variables of the
+// person who started the daemon. NOTIFY_SOCKET and the like of a service
+// manager are the daemon's own.
+func Launder(env []string) []string {
+	var kept []string
+next:
+	for _, kv := range env {
+		name, _, _ := strings.Cut(kv, "=")
+		for _, prefix := range []string{"LD_", "NOTIFY_SOCKET", "LISTEN_", "WATCHDOG_", "INVOCATION_ID", "JOURNAL_STREAM"} {
+			if strings.HasPrefix(name, prefix) {
+				continue next
+			}
+		}
+		for _, l := range laundered {
+			if name == l {
+				continue next
+			}
+		}
+		kept = append(kept, kv)
+	}
+	return kept
+}
+
+// Clean takes from this process what servers would inherit and must not:
+// ignored and blocked signals, open descriptors, the umask and the directory.
+// It is called once, before the first Start, and may re-execute the program.
+func Clean() error {
+	if err := resetSignals(); err != nil {
+		return fmt.Errorf("signals: %w", err)
+	}
+	if err := closeOnExec(); err != nil {
+		return fmt.Errorf("descriptors: %w", err)
+	}
+	syscall.Umask(0o022)
+	return os.Chdir("/")
+}

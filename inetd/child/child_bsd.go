@@ -1,0 +1,30 @@
+//go:build unix && !linux
+
+package child
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func wantPidfd(*syscall.SysProcAttr, *int) {}
+
+// resetSignals: these systems give no way to reset a signal that was ignored
+// from the start but to handle it, which exec turns into its default.
+func resetSignals() error {
+	for sig := syscall.Signal(1); sig < 32; sig++ {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
+	return nil
+}
+
+func closeOnExec() error {
+	fds, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		return err
+	}
+	return markCloseOnExec(fds)
+}

@@ -1,0 +1,326 @@
+// Package names asks the system's databases: services(5), rpc(5),
+// protocols(5), passwd(5) and group(5). It reads the files, and where they do
+// not have a name asks getent(1), so that a static binary knows the users of
+// LDAP and SSSD too. A DB holds what it has read and is used by one goroutine;
+// make a new one to see changes.
+package names
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"inetd/inetd/child"
+)
+
+// A DB is one reading of the databases.
+type DB struct {
+	Dir string // "/etc", or elsewhere for tests
+
+	files map[string][][]string // split lines
+	memo  map[string][]string   // answers of getent, nil for none
+	ports map[portKey]*portEntry
+	named map[namedKey]string
+}
+
+type portKey struct{ name, proto string }
+
+type portEntry struct {
+	port     uint16
+	official string
+}
+
+type namedKey struct {
+	port  uint16
+	proto string
+}
+
+// New returns an empty DB over /etc.
+func New() *DB { return &DB{Dir: "/etc"} }
+
+// lines reads a file of the databases once: comments gone, cut by sep, or at
+// blanks where sep is empty.
+func (d *DB) lines(name, sep string) [][]string {
+	if ls, ok := d.files[name]; ok {
+		return ls
+	}
+	var ls [][]string
+	text, err := os.ReadFile(d.Dir + "/" + name)
+	if err == nil {
+		for l := range strings.SplitSeq(string(text), "\n") {
+			l, _, _ = strings.Cut(l, "#")
+			if f := cut(l, sep); len(f) > 1 {
+				ls = append(ls, f)
+			}
+		}
+	}
+	if d.files == nil {
+		d.files = make(map[string][][]string)
+	}
+	d.files[name] = ls
+	return ls
+}
+
+func cut(l, sep string) []string {
+	if sep == "" {
+		return strings.Fields(l)
+	}
+	return strings.Split(strings.TrimRight(l, "\r"), sep)
+}
+
+// getent asks the name service switch for one key.
+func (d *DB) getent(database, key, sep string) []string {
+	if key == "" || key[0] == '-' || d.Dir != "/etc" {
+		return nil
+	}
+	memo := database + " " + key
+	if f, ok := d.memo[memo]; ok {
+		return f
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var f []string
+	cmd := exec.CommandContext(ctx, "getent", database, "--", key)
+	cmd.Env = []string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C"}
+	if out, err := cmd.Output(); err == nil {
+		l, _, _ := bytes.Cut(out, []byte("\n"))
+		if g := cut(string(l), sep); len(g) > 1 {
+			f = g
+		}
+	}
+	if d.memo == nil {
+		d.memo = make(map[string][]string)
+	}
+	d.memo[memo] = f
+	return f
+}
+
+// Port finds a service by its name or an alias.
+func (d *DB) Port(name, proto string) (port uint16, official string, ok bool) {
+	d.readServices()
+	e := d.ports[portKey{name, proto}]
+	if e == nil {
+		f := d.getent("services", name+"/"+proto, "")
+		if e = parsePort(f, proto); e == nil {
+			return 0, "", false
+		}
+	}
+	return e.port, e.official, true
+}
+
+// PortName is the official name of a port, "" if it has none.
+func (d *DB) PortName(port uint16, proto string) string {
+	d.readServices()
+	return d.named[namedKey{port, proto}]
+}
+
+func (d *DB) readServices() {
+	if d.ports != nil {
+		return
+	}
+	d.ports = make(map[portKey]*portEntry)
+	d.named = make(map[namedKey]string)
+	for _, f := range d.lines("services", "") {
+		_, proto, _ := strings.Cut(f[1], "/")
+		e := parsePort(f, proto)
+		if e == nil {
+			continue
+		}
+		// The first line with a name holds, as in getservbyname(3).
+		for i, name := range f {
+			if k := (portKey{name, proto}); i != 1 && d.ports[k] == nil {
+				d.ports[k] = e
+			}
+		}
+		if k := (namedKey{e.port, proto}); d.named[k] == "" {
+			d.named[k] = e.official
+		}
+	}
+}
+
+// parsePort reads the fields "name port/proto alias…".
+func parsePort(f []string, proto string) *portEntry {
+	if len(f) < 2 {
+		return nil
+	}
+	num, p, _ := strings.Cut(f[1], "/")
+	n, err := strconv.ParseUint(num, 10, 16)
+	if err != nil || p != proto || n == 0 {
+		return nil
+	}
+	return &portEntry{uint16(n), f[0]}
+}
+
+// RPC finds a program of rpc(5) by its name or an alias.
+func (d *DB) RPC(name string) (program uint32, ok bool) {
+	f := d.find("rpc", "", func(f []string) bool { return hasName(f, name) })
+	if f == nil {
+		f = d.getent("rpc", name, "")
+	}
+	if f == nil {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(f[1], 10, 32)
+	return uint32(n), err == nil
+}
+
+// Proto finds the number of a protocols(5) name.
+func (d *DB) Proto(name string) (number int, ok bool) {
+	f := d.find("protocols", "", func(f []string) bool { return hasName(f, name) })
+	if f == nil {
+		f = d.getent("protocols", name, "")
+	}
+	if f == nil {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(f[1], 10, 8)
+	return int(n), err == nil
+}
+
+// hasName looks at the official name and the aliases, around the number.
+func hasName(f []string, name string) bool {
+	for i, n := range f {
+		if i != 1 && n == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *DB) find(file, sep string, match func([]string) bool) []string {
+	for _, f := range d.lines(file, sep) {
+		if match(f) {
+			return f
+		}
+	}
+	return nil
+}
+
+// user is passwd(5): name, password, uid, gid, …
+func (d *DB) user(name string) ([]string, error) {
+	f := d.find("passwd", ":", func(f []string) bool { return len(f) >= 4 && f[0] == name })
+	if f == nil {
+		f = d.find("passwd", ":", func(f []string) bool { return len(f) >= 4 && f[2] == name })
+	}
+	if f == nil {
+		f = d.getent("passwd", name, ":")
+	}
+	if len(f) < 4 {
+		return nil, fmt.Errorf("unknown user %q", name)
+	}
+	return f, nil
+}
+
+// GroupID finds a group by its name or number.
+func (d *DB) GroupID(name string) (uint32, error) {
+	f := d.find("group", ":", func(f []string) bool { return len(f) >= 3 && f[0] == name })
+	if f == nil {
+		f = d.getent("group", name, ":")
+	}
+	if len(f) >= 3 {
+		return id(f[2])
+	}
+	if n, err := id(name); err == nil {
+		return n, nil
+	}
+	return 0, fmt.Errorf("unknown group %q", name)
+}
+
+// UserID finds a user by its name or number.
+func (d *DB) UserID(name string) (uint32, error) {
+	f, err := d.user(name)
+	if err != nil {
+		if n, err := id(name); err == nil {
+			return n, nil
+		}
+		return 0, err
+	}
+	return id(f[2])
+}
+
+// id reads a uid or gid. The highest is -1, which system calls take for "no
+// change".
+func id(s string) (uint32, error) {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || uint32(n) == ^uint32(0) {
+		return 0, fmt.Errorf("%q is not a user or group number", s)
+	}
+	return uint32(n), nil
+}
+
+// Identity is what a server runs as: the user with its groups, its primary one
+// replaced by group if that is given. A number that no user has is a uid
+// without groups; its gid must then be given.
+func (d *DB) Identity(user, group string) (child.Identity, error) {
+	var i child.Identity
+	f, err := d.user(user)
+	if err != nil {
+		n, nerr := id(user)
+		if nerr != nil {
+			return i, err
+		}
+		if group == "" {
+			return i, fmt.Errorf("user %s has no passwd entry: give a group too", user)
+		}
+		f = []string{"", "", user, group}
+		i.UID = n
+	} else if i.UID, err = id(f[2]); err != nil {
+		return i, err
+	}
+	if group == "" {
+		i.GID, err = id(f[3])
+	} else {
+		i.GID, err = d.GroupID(group)
+	}
+	if err != nil {
+		return i, err
+	}
+	i.Groups = d.groups(f[0], i.GID)
+	return i, nil
+}
+
+// groups is getgrouplist(3): gid first, then every group that lists the user.
+func (d *DB) groups(user string, gid uint32) []uint32 {
+	gids := []uint32{gid}
+	add := func(n uint32) {
+		for _, g := range gids {
+			if g == n {
+				return
+			}
+		}
+		gids = append(gids, n)
+	}
+	if user == "" {
+		return gids
+	}
+	for _, f := range d.lines("group", ":") {
+		if len(f) < 4 {
+			continue
+		}
+		for m := range strings.SplitSeq(f[3], ",") {
+			if n, err := id(f[2]); m == user && err == nil {
+				add(n)
+			}
+		}
+	}
+	// "name gid gid…" of the name service switch, for users it knows more of.
+	if !d.local(user) {
+		if f := d.getent("initgroups", user, ""); f != nil {
+			for _, s := range f[1:] {
+				if n, err := id(s); err == nil {
+					add(n)
+				}
+			}
+		}
+	}
+	return gids
+}
+
+func (d *DB) local(user string) bool {
+	return d.find("passwd", ":", func(f []string) bool { return f[0] == user }) != nil
+}

@@ -1,0 +1,347 @@
+// Package sock opens, binds and accepts: the one place that knows socket
+// options and what the kernels do differently. It holds no state; descriptors
+// are close-on-exec from birth.
+package sock
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Socket types, as socket(2) has them.
+const (
+	Stream    = unix.SOCK_STREAM
+	Dgram     = unix.SOCK_DGRAM
+	Raw       = unix.SOCK_RAW
+	RDM       = unix.SOCK_RDM
+	Seqpacket = unix.SOCK_SEQPACKET
+)
+
+// An Addr is where a socket is bound. It is comparable, and two entries with
+// one Addr mean one descriptor.
+type Addr struct {
+	Type   int            // Stream, Dgram, …
+	Proto  int            // IP protocol number of a raw socket, else 0
+	IP     netip.AddrPort // invalid for a unix-domain socket
+	Mapped bool           // an IPv6 socket that takes IPv4 as well
+	Path   string         // of a unix-domain socket
+}
+
+func (a Addr) String() string {
+	if a.Path != "" {
+		return a.Path
+	}
+	return a.IP.String()
+}
+
+// Options are the settings that may change while a socket is open.
+type Options struct {
+	Backlog int // of a stream socket
+	SndBuf  int // bytes, 0 is the system's default
+	RcvBuf  int
+	Filter  string // accept filter (accf_data and the like)
+	UID     int    // owner of a unix-domain path, -1 leaves it
+	GID     int
+	Mode    uint32 // of a unix-domain path
+}
+
+func (a Addr) domain() int {
+	switch {
+	case a.Path != "":
+		return unix.AF_UNIX
+	case a.IP.Addr().Is4():
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+func (a Addr) sockaddr() unix.Sockaddr {
+	if a.Path != "" {
+		return &unix.SockaddrUnix{Name: a.Path}
+	}
+	return Sockaddr(a.IP)
+}
+
+// Sockaddr turns an address into what system calls take. A zone may be an
+// interface's name or number.
+func Sockaddr(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
+	}
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: zoneID(a.Addr().Zone())}
+}
+
+// zoneID turns the zone of an address into an interface index; 0 is none.
+func zoneID(zone string) uint32 {
+	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(n)
+	}
+	if ifi, err := net.InterfaceByName(zone); err == nil {
+		return uint32(ifi.Index)
+	}
+	return 0
+}
+
+// AddrPort is the reverse of Sockaddr; it is invalid for other families.
+func AddrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		ip := netip.AddrFrom16(sa.Addr)
+		if sa.ZoneId != 0 {
+			ip = ip.WithZone(fmt.Sprint(sa.ZoneId))
+		}
+		return netip.AddrPortFrom(ip, uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// Bind opens a socket at a. A stream socket does not listen yet: see Listen.
+func Bind(a Addr, o Options) (fd int, err error) {
+	// Only streams reuse an address, for their old connections linger in
+	// TIME_WAIT: on Linux a datagram socket that does could be robbed of its
+	// port by another program.
+	return bind(a, o, a.Type == Stream)
+}
+
+func bind(a Addr, o Options, reuse bool) (fd int, err error) {
+	fd, err = socket(a.domain(), a.Type, a.Proto)
+	if err != nil {
+		return -1, fmt.Errorf("socket: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+			fd = -1
+		}
+	}()
+	if a.domain() == unix.AF_INET6 {
+		v6only := 1
+		if a.Mapped {
+			v6only = 0
+		}
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, v6only); err != nil {
+			return fd, fmt.Errorf("IPV6_V6ONLY: %w", err)
+		}
+	}
+	if reuse {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+			return fd, fmt.Errorf("SO_REUSEADDR: %w", err)
+		}
+	}
+	if err := Set(fd, a, o); err != nil {
+		return fd, err
+	}
+	if a.Path != "" {
+		return fd, bindPath(fd, a, o)
+	}
+	if err := unix.Bind(fd, a.sockaddr()); err != nil {
+		return fd, fmt.Errorf("bind: %w", err)
+	}
+	return fd, nil
+}
+
+// bindPath binds a unix-domain socket that nobody can connect to before its
+// owner and mode are set.
+func bindPath(fd int, a Addr, o Options) error {
+	if err := removeStale(a.Path, a.Type); err != nil {
+		return err
+	}
+	old := unix.Umask(0o777)
+	err := unix.Bind(fd, a.sockaddr())
+	unix.Umask(old)
+	if err != nil {
+		return fmt.Errorf("bind: %w", err)
+	}
+	return Own(a, o)
+}
+
+// removeStale removes the socket that a killed server left behind, and nothing
+// else.
+func removeStale(path string, typ int) error {
+	fi, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if fi.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s exists and is not a socket", path)
+	}
+	fd, err := socket(unix.AF_UNIX, typ, 0)
+	if err != nil {
+		return fmt.Errorf("socket: %w", err)
+	}
+	defer unix.Close(fd)
+	unix.SetNonblock(fd, true)
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != unix.ECONNREFUSED {
+		return fmt.Errorf("bind: %w", unix.EADDRINUSE)
+	}
+	return os.Remove(path)
+}
+
+// Own gives the path of a unix-domain socket its owner and mode.
+func Own(a Addr, o Options) error {
+	if o.UID >= 0 || o.GID >= 0 {
+		if err := os.Lchown(a.Path, o.UID, o.GID); err != nil {
+			return err
+		}
+	}
+	return os.Chmod(a.Path, fs.FileMode(o.Mode))
+}
+
+// Set applies the options that need no new socket.
+func Set(fd int, a Addr, o Options) error {
+	for _, b := range []struct {
+		name      string
+		opt, size int
+	}{{"SO_SNDBUF", unix.SO_SNDBUF, o.SndBuf}, {"SO_RCVBUF", unix.SO_RCVBUF, o.RcvBuf}} {
+		if b.size == 0 {
+			continue
+		}
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, b.opt, b.size); err != nil {
+			return fmt.Errorf("%s: %w", b.name, err)
+		}
+	}
+	if o.Filter != "" && a.Type == Stream && a.Path == "" {
+		return setFilter(fd, o.Filter)
+	}
+	return nil
+}
+
+// Listen makes a bound stream socket take connections; for others it does
+// nothing.
+func Listen(fd int, a Addr, o Options) error {
+	if a.Type != Stream && a.Type != Seqpacket {
+		return nil
+	}
+	if err := unix.Listen(fd, o.Backlog); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	return nil
+}
+
+// Close closes the socket and removes the path of a unix-domain one.
+func Close(fd int, a Addr) {
+	unix.Close(fd)
+	if a.Path != "" && !strings.HasPrefix(a.Path, "@") {
+		os.Remove(a.Path)
+	}
+}
+
+// Port is the port a socket is bound to.
+func Port(fd int) uint16 {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0
+	}
+	return AddrPort(sa).Port()
+}
+
+// Accept takes the next connection. Its descriptor is blocking and
+// close-on-exec; peer is invalid for a unix-domain client.
+func Accept(fd int) (conn int, peer netip.AddrPort, err error) {
+	conn, sa, err := accept(fd)
+	if err != nil {
+		return -1, netip.AddrPort{}, err
+	}
+	return conn, AddrPort(sa), nil
+}
+
+// Gone says whether an error of Accept means that one client went away again,
+// or that there was none, and the next is worth a try. These are the errors
+// that accept(2) tells programs to treat like EAGAIN.
+func Gone(err error) bool {
+	switch err {
+	case unix.EINTR, unix.EAGAIN, unix.ECONNABORTED, unix.EPROTO, unix.ENETDOWN, unix.ENOPROTOOPT,
+		unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.EOPNOTSUPP, unix.ENETUNREACH, unix.EPERM:
+		return true
+	}
+	return false
+}
+
+// Scarce says whether an error means that the process or the system is out of
+// descriptors or memory.
+func Scarce(err error) bool {
+	for _, e := range []error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EAGAIN} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// A Datagram is what identifies the datagram at the head of a queue.
+type Datagram struct {
+	From netip.AddrPort
+	Len  int
+	Head [64]byte
+}
+
+// Peek looks at the next datagram without taking it.
+func Peek(fd int) (Datagram, bool) {
+	var d Datagram
+	// With MSG_TRUNC Linux tells the whole length, other systems what fits.
+	n, sa, err := unix.Recvfrom(fd, d.Head[:], unix.MSG_PEEK|unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+	if err != nil {
+		return d, false
+	}
+	d.Len = n
+	if sa != nil {
+		d.From = AddrPort(sa)
+	}
+	return d, true
+}
+
+// Drop takes one datagram and forgets it.
+func Drop(fd int) error {
+	var b [1]byte
+	_, _, err := unix.Recvfrom(fd, b[:], unix.MSG_DONTWAIT)
+	return err
+}
+
+// SetNonblock sets or clears O_NONBLOCK of the open socket, which everybody
+// who has a descriptor of it shares.
+func SetNonblock(fd int, on bool) { unix.SetNonblock(fd, on) }
+
+// Split gives the peer of the datagram at the head of fd's queue a socket of
+// its own, the old one, which keeps the queue and is connected to the peer. A
+// new socket takes its place at the address. Whatever else had arrived in that
+// instant stays with the old socket.
+func Split(fd int, a Addr, o Options) (conn, listener int, peer netip.AddrPort, err error) {
+	d, ok := Peek(fd)
+	if !ok {
+		return -1, -1, peer, unix.EAGAIN
+	}
+	if !d.From.IsValid() || d.From.Port() == 0 {
+		return -1, -1, peer, errors.New("a datagram without a return address")
+	}
+	// Both must allow the other while the new one is bound; after that it
+	// does not, so that no other program can take the port.
+	reuse := func(fd, on int) error {
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, on)
+	}
+	if err := reuse(fd, 1); err != nil {
+		return -1, -1, peer, fmt.Errorf("SO_REUSEADDR: %w", err)
+	}
+	listener, err = bind(a, o, true)
+	if err != nil {
+		return -1, -1, peer, err
+	}
+	if err := unix.Connect(fd, Sockaddr(d.From)); err != nil {
+		unix.Close(listener)
+		return -1, -1, peer, fmt.Errorf("connect: %w", err)
+	}
+	SetNonblock(fd, false)
+	return fd, listener, d.From, reuse(listener, 0)
+}

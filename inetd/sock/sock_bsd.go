@@ -1,0 +1,51 @@
+//go:build unix && !linux
+
+package sock
+
+import (
+	"fmt"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+func socket(domain, typ, proto int) (int, error) {
+	// Between socket and fcntl no child may start.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fd, err := unix.Socket(domain, typ, proto)
+	if err == nil {
+		unix.CloseOnExec(fd)
+	}
+	return fd, err
+}
+
+// accept: BSD hands O_NONBLOCK from the listener to the accepted socket, and
+// servers expect a blocking descriptor.
+func accept(fd int) (int, unix.Sockaddr, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	conn, sa, err := unix.Accept(fd)
+	if err == nil {
+		unix.CloseOnExec(conn)
+		unix.SetNonblock(conn, false)
+	}
+	return conn, sa, err
+}
+
+func setFilter(fd int, name string) error {
+	return fmt.Errorf("accept filter %s: %w", name, unix.EOPNOTSUPP)
+}
+
+// Refuse makes a listening stream socket refuse its clients and keep its port:
+// a socket that is bound and does not listen takes its place.
+func Refuse(fd int, a Addr, o Options) (int, error) {
+	if a.Path != "" {
+		return fd, unix.EOPNOTSUPP
+	}
+	unix.Close(fd)
+	return Bind(a, o)
+}
+
+// Resume ends what Refuse began.
+func Resume(fd int, a Addr, o Options) error { return Listen(fd, a, o) }
