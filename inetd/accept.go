@@ -1,0 +1,139 @@
+package main
+
+import (
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"inetd/inetd/sock"
+)
+
+// A conn is one arrival: a client's connection, or for a wait entry the socket
+// itself with whatever is in its queue.
+type conn struct {
+	fd   int
+	peer netip.AddrPort // invalid for wait entries and unix-domain clients
+	l    *listener
+}
+
+// ftpData is the port from which a BSD ftpd sends: a connection from it was
+// made by an ftp server that a stranger told to (the bounce attack).
+const ftpData = 20
+
+// arrive turns a readable socket into a conn. The event may be older than what
+// happened to l in the meantime.
+func (s *server) arrive(l *listener) {
+	e := l.entry
+	switch {
+	case !l.watched:
+	case l.addr.Type == sock.Dgram && e.builtin != nil:
+		s.answer(l)
+	case e.Wait:
+		s.admit(conn{fd: l.fd, l: l})
+	case l.addr.Type == sock.Stream || l.addr.Type == sock.Seqpacket:
+		s.accept(l)
+	default:
+		s.connect(l)
+	}
+}
+
+func (s *server) accept(l *listener) {
+	fd, peer, err := sock.Accept(l.fd)
+	switch {
+	case err == nil:
+	case sock.Gone(err):
+		return
+	case sock.Scarce(err):
+		s.starve(l, err)
+		return
+	default:
+		s.log.warn("%s: accept: %v", l.entry.label, err)
+		return
+	}
+	c := conn{fd: fd, peer: peer, l: l}
+	if peer.Port() == ftpData && l.entry.Proto == "tcp" {
+		s.refuseClient(c, "ftp bounce (source port 20)")
+		return
+	}
+	s.admit(c)
+}
+
+// connect makes a conn of the datagram at the head of the queue: a socket of
+// its own that is connected to the peer, from the address that was asked, so
+// that further datagrams of that peer go to the one server it gets.
+func (s *server) connect(l *listener) {
+	fd, fresh, peer, err := sock.Split(l.fd, l.addr, l.entry.opts)
+	switch {
+	case err == nil:
+		s.unwatch(l)
+		l.fd = fresh
+		s.setMode(l)
+		s.watch(l)
+		s.admit(conn{fd: fd, peer: peer, l: l})
+	case sock.Gone(err):
+	case sock.Scarce(err):
+		s.starve(l, err)
+	default:
+		s.log.warn("%s: %v", l.entry.label, err)
+		sock.Drop(l.fd)
+	}
+}
+
+// starve stops listening at l until a descriptor is free again. Clients wait
+// in the queue meanwhile; level-triggered readiness would have the daemon spin.
+func (s *server) starve(l *listener, err error) {
+	if len(s.starved) == 0 {
+		s.log.err("%s: %v: clients wait until descriptors are free", l.entry.label, err)
+		// Descriptors may also come free without the daemon knowing.
+		s.after(time.Second, s.feed)
+	}
+	l.paused = true
+	s.starved = append(s.starved, l)
+	s.watch(l)
+}
+
+// feed ends what starve began. A listener that finds nothing again comes back
+// through starve.
+func (s *server) feed() {
+	if !s.spare.fill() {
+		s.after(time.Second, s.feed)
+		return
+	}
+	starved := s.starved
+	s.starved = nil
+	for _, l := range starved {
+		l.paused = false
+		s.watch(l)
+	}
+}
+
+// spare are descriptors kept back for what one launch needs besides the
+// connection: the pipe that reports a failed exec and the pidfd.
+type spare [3]int
+
+func newSpare() spare { return spare{-1, -1, -1} }
+
+// fill says whether all are in hand.
+func (s *spare) fill() bool {
+	for i, fd := range s {
+		if fd >= 0 {
+			continue
+		}
+		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return false
+		}
+		s[i] = fd
+	}
+	return true
+}
+
+func (s *spare) release() {
+	for i, fd := range s {
+		if fd >= 0 {
+			unix.Close(fd)
+			s[i] = -1
+		}
+	}
+}

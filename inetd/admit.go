@@ -1,0 +1,46 @@
+package main
+
+import (
+	"inetd/inetd/admit"
+	"inetd/inetd/sock"
+
+	"golang.org/x/sys/unix"
+)
+
+// admit decides whether a conn gets a server.
+func (s *server) admit(c conn) {
+	e := c.l.entry
+	if e.resting {
+		s.drop(c)
+		return
+	}
+	switch e.tally.Start(s.now(), c.peer.Addr()) {
+	case admit.Looping:
+		s.log.err("%s server failing (looping), service terminated for 10 min", e.label)
+		s.drop(c)
+		s.rest(e, admit.Rest)
+	case admit.SourceRate:
+		s.refuseClient(c, "more than "+limitText(e.tally.Limits().SourceRate)+" starts a minute")
+	case admit.SourceFull:
+		s.refuseClient(c, "more than "+limitText(e.tally.Limits().SourceChildren)+" servers at a time")
+	case admit.Admit:
+		s.launch(c)
+	}
+}
+
+// refuseClient turns one client away and says why, once an episode.
+func (s *server) refuseClient(c conn, why string) {
+	c.l.entry.refusals.note(s, c.l.entry, c.from(), why)
+	s.drop(c)
+}
+
+// drop ends a conn that got no server: a connection is closed; of a datagram
+// socket one datagram is taken, so that the loop does not find it again.
+func (s *server) drop(c conn) {
+	switch {
+	case c.fd != c.l.fd:
+		unix.Close(c.fd)
+	case c.l.addr.Type == sock.Dgram:
+		sock.Drop(c.fd)
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Go cannot fork without exec, so the daemon detaches by starting itself anew:
+// in a session of its own, without a terminal, with /dev/null as its standard
+// descriptors. The one who started it waits on a pipe until the new one listens
+// and exits with what it said, so that an init script sees a failed start.
+
+// detachEnv tells the new process that it is the daemon. The pipe is its
+// descriptor 3.
+const detachEnv = "INETD_DETACHED"
+
+const ready = "ready\n"
+
+// inherited is the pipe to the process that detached this one, nil if none
+// did. The variable goes, since servers inherit the environment.
+func inherited() *os.File {
+	if os.Getenv(detachEnv) == "" {
+		return nil
+	}
+	os.Unsetenv(detachEnv)
+	return os.NewFile(3, "pipe")
+}
+
+// detach starts the daemon and waits for its word.
+func detach(o *options) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	files := []*os.File{null, null, null, w}
+	if o.stderr {
+		files[2] = os.Stderr
+	}
+	p, err := os.StartProcess(self, os.Args, &os.ProcAttr{
+		Dir:   "/",
+		Env:   append(os.Environ(), detachEnv+"=1"),
+		Files: files,
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	w.Close()
+	if err != nil {
+		return err
+	}
+	p.Release()
+	said, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if string(said) != ready {
+		return errors.New(strings.TrimPrefix(strings.TrimSpace(string(said)), "inetd: "))
+	}
+	return nil
+}
+
+// A pidFile is locked for as long as its daemon lives, so that a second one
+// neither overwrites nor removes it.
+type pidFile struct {
+	f    *os.File
+	name string
+}
+
+const defaultPidFile = "/run/inetd.pid"
+
+// lockPidFile fails if another daemon has the file. Without root there is one
+// only on request.
+func lockPidFile(o *options, root bool) (*pidFile, error) {
+	name := o.pidFile
+	if name == "" {
+		if !root {
+			return nil, nil
+		}
+		name = defaultPidFile
+	}
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		text, _ := io.ReadAll(io.LimitReader(f, 32))
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%s: another inetd is running, pid %s", name, strings.TrimSpace(string(text)))
+		}
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	err = f.Truncate(0)
+	if err == nil {
+		_, err = f.WriteString(strconv.Itoa(os.Getpid()) + "\n")
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &pidFile{f, name}, nil
+}
+
+// remove removes the file unless somebody has put another in its place.
+func (p *pidFile) remove() {
+	if p == nil {
+		return
+	}
+	mine, err1 := p.f.Stat()
+	there, err2 := os.Lstat(p.name)
+	if err1 == nil && err2 == nil && os.SameFile(mine, there) {
+		if err := os.Remove(p.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			fmt.Fprintln(os.Stderr, "inetd:", err)
+		}
+	}
+	p.f.Close()
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"inetd/inetd/admit"
+	"inetd/inetd/child"
+	"inetd/inetd/conf"
+	"inetd/inetd/sock"
+	"inetd/services"
+)
+
+// A spec is a Service made ready: everything about it that does not depend on
+// a client is worked out once, when the files are read. It is not changed
+// after.
+type spec struct {
+	*conf.Service
+	label    string
+	addrs    []sock.Addr
+	opts     sock.Options
+	plan     *child.Plan       // nil for a built-in
+	builtin  *services.Builtin // nil for a program
+	unusable error             // why no server could be started, such as an unknown user
+}
+
+// An entry is a spec in service. A new reading of the files replaces the spec;
+// the rest lives on.
+type entry struct {
+	*spec
+	listeners []*listener
+	tally     admit.State
+	resting   bool    // started too often
+	wake      stopper // ends the rest
+	refusals  refusals
+}
+
+// retire stops the timers of an entry that is gone.
+func (e *entry) retire() {
+	if e.resting {
+		e.resting = false
+		e.wake.Stop()
+	}
+}

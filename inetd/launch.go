@@ -1,0 +1,122 @@
+package main
+
+import (
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"inetd/inetd/sock"
+	"inetd/services"
+)
+
+// A job is a server at work: a child process, or a built-in in a goroutine.
+type job struct {
+	entry *entry
+	l     *listener // where it came from
+	pid   int       // 0 for a built-in
+	src   netip.Addr
+	conn  *services.Conn // of a built-in
+}
+
+// launch turns an admitted conn into a job.
+func (s *server) launch(c conn) {
+	if c.l.entry.builtin != nil {
+		s.converse(c)
+		return
+	}
+	s.spawn(c, c.l.entry)
+}
+
+// spawn starts e's program on c. For a wait entry the child has the socket
+// until it exits; any other connection is the child's alone.
+func (s *server) spawn(c conn, e *entry) {
+	pid, pidfd, err := s.start(e.plan, c.fd)
+	if sock.Scarce(err) {
+		s.spare.release()
+		pid, pidfd, err = s.start(e.plan, c.fd)
+		if !s.spare.fill() {
+			s.starve(c.l, unix.EMFILE)
+		}
+	}
+	j := &job{entry: e, l: c.l, pid: pid, src: c.peer.Addr()}
+	if err != nil {
+		s.log.err("%s: %v (%s)", e.label, err, e.Pos)
+		s.drop(c)
+		s.ended(j)
+		return
+	}
+	if c.fd == c.l.fd {
+		c.l.holder = j
+	} else {
+		unix.Close(c.fd)
+	}
+	if err := s.set.Child(pid, pidfd, j); err != nil {
+		s.log.err("%s: %s[%d]: %v", e.label, e.Program, pid, err)
+	}
+	s.log.debug("%s: %s[%d] started for %s", e.label, e.Program, pid, c.from())
+	if e.tally.Full() || c.l.holder == j {
+		s.watchAll(e)
+	}
+}
+
+// converse runs a built-in on a stream. One that says its piece at once needs
+// no goroutine: the send buffer of a new connection has room for it.
+func (s *server) converse(c conn) {
+	e := c.l.entry
+	j := &job{entry: e, l: c.l, src: c.peer.Addr()}
+	if e.builtin.Reply != nil {
+		s.reply = e.builtin.Reply(s.reply[:0], s.now())
+		unix.SendmsgN(c.fd, s.reply, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		unix.Close(c.fd)
+		s.ended(j)
+		return
+	}
+	sock.SetNonblock(c.fd, true)
+	f := os.NewFile(uintptr(c.fd), e.label)
+	j.conn = services.NewConn(f)
+	j.conn.Args = e.Args
+	j.conn.Idle = services.DefaultIdle
+	s.jobs[j] = struct{}{}
+	if e.tally.Full() {
+		s.watchAll(e)
+	}
+	go func() {
+		err := e.builtin.Stream(j.conn)
+		j.conn.Close()
+		s.set.Post(func() { s.finish(j, err) })
+	}()
+}
+
+// answer serves the datagrams of a built-in: what has come is answered in one
+// go, and the loop looks at the others before it comes back for more.
+func (s *server) answer(l *listener) {
+	e := l.entry
+	n, err := s.batch.Recv(l.fd)
+	if err != nil {
+		s.log.warn("%s: %v", e.label, err)
+		return
+	}
+	now := s.now()
+	for i := range n {
+		from := s.batch.From(i)
+		if why := services.DatagramRefusal(from, s.batch.To(i), s.broadcasts); why != "" {
+			e.refusals.note(s, e, from.String(), why)
+			continue
+		}
+		if p := e.builtin.Answer(s.batch.Msg(i)[:0], s.batch.Msg(i), now); p != nil {
+			s.batch.Reply(i, p)
+		}
+	}
+	if err := s.batch.Flush(l.fd); err != nil {
+		s.log.debug("%s: %v", e.label, err)
+	}
+}
+
+// from is the peer as messages show it.
+func (c conn) from() string {
+	if !c.peer.IsValid() {
+		return "a local client"
+	}
+	return c.peer.String()
+}

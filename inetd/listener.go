@@ -1,0 +1,204 @@
+package main
+
+import (
+	"time"
+
+	"inetd/inetd/sock"
+)
+
+// A listener is one socket of an entry. An entry has one for each address, and
+// what they share (limits, counters, the launch plan) is in the entry.
+//
+//	closed ───open──► listening ──child takes the socket──► held
+//	  ▲                │  ▲   ▲                              │
+//	  └────removed─────┘  ▼   └─────────child exits──────────┘
+//	                   resting: the entry was started too often
+type listener struct {
+	entry    *entry
+	addr     sock.Addr
+	opts     sock.Options // in force
+	fd       int          // -1 is closed
+	watched  bool         // in the event set
+	refusing bool         // bound, and clients are refused
+	paused   bool         // for want of descriptors or after a server that left its datagram unread
+	holder   *job         // the server of a wait entry
+	retry    *retry
+	unread   int // times in a row that a server left its datagram in the queue
+}
+
+// A retry opens a listener later that could not be opened now.
+type retry struct {
+	wait  time.Duration
+	timer stopper
+}
+
+const (
+	firstRetry = time.Second
+	lastRetry  = time.Minute
+)
+
+// open makes l listen, now or as soon as its address can be had.
+func (s *server) open(l *listener) {
+	s.openNow(l)
+	s.watch(l)
+}
+
+func (s *server) openNow(l *listener) bool {
+	e := l.entry
+	fd, err := s.bind(l.addr, e.opts)
+	if err == nil && !e.resting {
+		if err = sock.Listen(fd, l.addr, e.opts); err != nil {
+			sock.Close(fd, l.addr)
+		}
+	}
+	if err != nil {
+		if l.retry == nil {
+			l.retry = &retry{wait: firstRetry}
+			s.log.err("%s: %s: %v (%s), will try again", e.label, l.addr, err, e.Pos)
+		}
+		l.retry.timer = s.after(l.retry.wait, func() { s.openAgain(l) })
+		l.retry.wait = min(2*l.retry.wait, lastRetry)
+		return false
+	}
+	if l.retry != nil {
+		l.retry = nil
+		s.log.info("%s: %s: listening now", e.label, l.addr)
+	}
+	l.fd, l.opts = fd, e.opts
+	l.refusing = e.resting && l.addr.Type != sock.Dgram
+	s.setMode(l)
+	return true
+}
+
+// openAgain runs when the wait of a retry is over.
+func (s *server) openAgain(l *listener) {
+	if l.retry == nil || l.fd >= 0 || s.listeners[l.addr] != l {
+		return
+	}
+	l.retry.timer.Stop()
+	s.open(l)
+}
+
+// close is the mirror image of open. A server that holds the socket goes on
+// with its own copy of it.
+func (s *server) close(l *listener) {
+	if l.retry != nil {
+		l.retry.timer.Stop()
+		l.retry = nil
+	}
+	if l.fd < 0 {
+		return
+	}
+	s.unwatch(l)
+	sock.Close(l.fd, l.addr)
+	l.fd = -1
+}
+
+// setMode fits a socket to who reads it: the daemon wants it non-blocking and
+// for its built-ins with the address that was asked, servers want it blocking.
+// O_NONBLOCK belongs to the open socket, not to a descriptor, so a held socket
+// waits until it is back.
+func (s *server) setMode(l *listener) {
+	if l.fd < 0 || l.holder != nil {
+		return
+	}
+	sock.SetNonblock(l.fd, !l.entry.Wait)
+	if l.entry.builtin != nil && l.addr.Type == sock.Dgram && l.addr.Path == "" {
+		if err := sock.EnablePktinfo(l.fd, l.addr.IP.Addr().Is6()); err != nil {
+			s.log.warn("%s: %v", l.entry.label, err)
+		}
+	}
+}
+
+// watch makes the event set agree with the facts. Call it after any change to
+// l or its entry; calling it twice is harmless.
+func (s *server) watch(l *listener) {
+	e := l.entry
+	want := l.fd >= 0 && l.holder == nil && !l.refusing && !l.paused && !e.tally.Full()
+	// A datagram socket cannot refuse: it is left alone while its entry rests.
+	want = want && !(e.resting && l.addr.Type == sock.Dgram)
+	if want == l.watched {
+		return
+	}
+	if !want {
+		s.unwatch(l)
+		return
+	}
+	if err := s.set.Watch(l.fd, l); err != nil {
+		s.log.err("%s: %v", e.label, err)
+		return
+	}
+	l.watched = true
+}
+
+func (s *server) unwatch(l *listener) {
+	if !l.watched {
+		return
+	}
+	l.watched = false
+	if err := s.set.Unwatch(l.fd); err != nil {
+		s.log.err("%s: %v", l.entry.label, err)
+	}
+}
+
+// rest takes an entry out of service because it was started too often. Its
+// ports stay bound, so that nobody else can have them, and its clients are
+// refused.
+func (s *server) rest(e *entry, d time.Duration) {
+	e.resting = true
+	for _, l := range e.listeners {
+		s.refuse(l)
+		s.watch(l)
+	}
+	e.wake = s.after(d, func() {
+		if e.resting {
+			s.resume(e)
+		}
+	})
+}
+
+// refuse turns new clients away for as long as the entry rests.
+func (s *server) refuse(l *listener) {
+	if l.fd < 0 || l.addr.Type == sock.Dgram || l.holder != nil {
+		return
+	}
+	s.unwatch(l)
+	fd, err := sock.Refuse(l.fd, l.addr, l.entry.opts)
+	if err != nil {
+		s.close(l) // the path of a unix-domain socket is gone until resume
+	} else {
+		l.fd = fd
+	}
+	l.refusing = true
+}
+
+// resume ends a rest early or in time.
+func (s *server) resume(e *entry) {
+	e.resting = false
+	e.wake.Stop()
+	e.tally.Forgive()
+	for _, l := range e.listeners {
+		if l.refusing {
+			l.refusing = false
+			if l.fd < 0 {
+				s.open(l)
+				continue
+			}
+			if err := sock.Resume(l.fd, l.addr, e.opts); err != nil {
+				s.log.err("%s: %s: %v", e.label, l.addr, err)
+				s.close(l)
+				s.open(l)
+				continue
+			}
+		} else if l.fd >= 0 && l.addr.Type == sock.Dgram && l.holder == nil {
+			// What came meanwhile is as late as its senders have given up.
+			for range 10000 {
+				if sock.Drop(l.fd) != nil {
+					break
+				}
+			}
+		}
+		s.watch(l)
+	}
+	s.log.info("%s: back in service", e.label)
+}

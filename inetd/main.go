@@ -1,0 +1,222 @@
+// Inetd is the internet super-server: it waits for all the services of
+// inetd.conf(5) in one loop and starts a server for each client.
+//
+// The files read in the order of a connection's path: main and daemon happen
+// once, load and reload make listeners of the files, then a readable socket
+// goes through accept, admit and launch, and its server ends in reap.
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"inetd/inetd/child"
+	"inetd/inetd/conf"
+	"inetd/inetd/event"
+	"inetd/libwrap/syslog"
+)
+
+// Set by the linker.
+var version = "devel"
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+const usage = `usage: inetd [-dEefiltVvWw] [-a address] [-C rate] [-c number] [-p file]
+             [-q backlog] [-R rate] [-s number] [file | directory ...]
+`
+
+// options are the command line.
+type options struct {
+	debug      bool // -d
+	foreground bool // -i, -f, -d
+	stderr     bool // -e, -d
+	check      bool // -t
+	verbose    bool // -v
+	keepEnv    bool // -E
+	backlog    int  // -q
+	host       string
+	limits     conf.Limits // -R, -c, -C, -s: for entries that give none
+	pidFile    string
+	files      []string
+}
+
+// errUsage is an error of the command line: the usage follows it.
+var errUsage = errors.New("")
+
+func parseArgs(args []string) (*options, error) {
+	o := &options{
+		backlog: 128,
+		limits:  conf.Limits{Rate: 40, Children: conf.Unlimited, SourceRate: conf.Unlimited, SourceChildren: conf.Unlimited},
+	}
+	count := func(m *conf.Max, arg string) error {
+		n, err := strconv.ParseUint(arg, 10, 31)
+		if err != nil {
+			return fmt.Errorf("%q is not a number (0 is unlimited)", arg)
+		}
+		if *m = conf.Max(n); n == 0 {
+			*m = conf.Unlimited
+		}
+		return nil
+	}
+	files, err := getopt(args, "a:C:c:dEefip:q:R:s:tVv", func(c byte, arg string) (err error) {
+		switch c {
+		case 'a':
+			o.host = arg
+			if _, err := netip.ParseAddr(arg); err != nil && arg == "" {
+				return errors.New("the address is empty")
+			}
+		case 'C':
+			err = count(&o.limits.SourceRate, arg)
+		case 'c':
+			err = count(&o.limits.Children, arg)
+		case 'd':
+			o.debug, o.foreground, o.stderr = true, true, true
+		case 'E':
+			o.keepEnv = true
+		case 'e':
+			o.stderr = true
+		case 'f', 'i':
+			o.foreground = true
+		case 'p':
+			o.pidFile = arg
+		case 'q':
+			n, err := strconv.ParseUint(arg, 10, 16)
+			if err != nil || n == 0 {
+				return fmt.Errorf("%q is not a queue length from 1 to 65535", arg)
+			}
+			o.backlog = int(n)
+		case 'R':
+			err = count(&o.limits.Rate, arg)
+		case 's':
+			err = count(&o.limits.SourceChildren, arg)
+		case 't':
+			o.check = true
+		case 'v':
+			o.verbose = true
+		case 'V':
+			return errVersion
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		files = []string{"/etc/inetd.conf"}
+	}
+	// The daemon's directory will be / and the files are read again.
+	for _, f := range files {
+		abs, err := filepath.Abs(f)
+		if err != nil {
+			return nil, err
+		}
+		o.files = append(o.files, abs)
+	}
+	return o, nil
+}
+
+var errVersion = errors.New("version asked for")
+
+func run(args []string, stdout, stderr io.Writer) int {
+	o, err := parseArgs(args)
+	if errors.Is(err, errVersion) {
+		fmt.Fprintln(stdout, "inetd", version)
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "inetd: %v\n%s", err, usage)
+		return 2
+	}
+	if o.check {
+		return check(o, stdout, stderr)
+	}
+	parent := inherited()
+	if err := serve(o, parent, stderr); err != nil {
+		if parent != nil {
+			stderr = parent
+		}
+		fmt.Fprintf(stderr, "inetd: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// check is -t: it reads the files as the daemon would and says what it finds.
+func check(o *options, stdout, stderr io.Writer) int {
+	ld := &loader{opts: o, root: os.Geteuid() == 0}
+	cfg, err := ld.load()
+	if err != nil {
+		fmt.Fprintf(stderr, "inetd: %v\n", err)
+		return 1
+	}
+	out := bufio.NewWriter(stdout)
+	defer out.Flush()
+	for _, p := range cfg.problems {
+		fmt.Fprintln(out, p)
+	}
+	if cfg.problems.Errors() > 0 {
+		return 1
+	}
+	return 0
+}
+
+// serve runs the daemon until it is told to end. parent is told when it
+// listens.
+func serve(o *options, parent *os.File, stderr io.Writer) error {
+	if err := child.Clean(); err != nil {
+		return err
+	}
+	ld := &loader{opts: o, root: os.Geteuid() == 0, env: os.Environ()}
+	if !o.keepEnv {
+		ld.env = child.Launder(ld.env)
+	}
+	if !o.foreground && parent == nil {
+		// What keeps the daemon from starting is said while somebody listens.
+		if _, err := ld.load(); err != nil {
+			return err
+		}
+		return detach(o)
+	}
+	pid, err := lockPidFile(o, ld.root)
+	if err != nil {
+		return err
+	}
+	defer pid.remove()
+
+	set, err := event.New()
+	if err != nil {
+		return err
+	}
+	defer set.Close()
+	s := newServer(o, newLogger(o, stderr), set)
+	s.load = ld.load
+	cfg, err := s.load()
+	if err != nil {
+		return err
+	}
+	if !ld.root {
+		s.log.warn("not root: servers run as uid %d, the user field has no effect", os.Geteuid())
+	}
+	s.report(cfg)
+	s.apply(cfg)
+	s.signals()
+	if parent != nil {
+		io.WriteString(parent, ready)
+		parent.Close()
+	}
+	defer s.shutdown()
+	return s.run()
+}
+
+func newLogger(o *options, stderr io.Writer) *logger {
+	if o.stderr {
+		return &logger{w: stderr, debugs: o.debug}
+	}
+	return &logger{sys: syslog.New("inetd", syslog.Daemon)}
+}

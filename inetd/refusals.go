@@ -1,0 +1,44 @@
+package main
+
+import (
+	"strconv"
+	"time"
+
+	"inetd/inetd/conf"
+)
+
+// refusals keeps a flood of refused clients from flooding the log: the first
+// of an episode is logged, the rest are counted until none came for a while.
+type refusals struct {
+	count int
+	timer stopper
+}
+
+const episode = time.Minute
+
+func (r *refusals) note(s *server, e *entry, who, why string) {
+	if r.timer != nil {
+		r.count++
+		return
+	}
+	s.log.warn("%s: refused %s: %s", e.label, who, why)
+	r.watch(s, e)
+}
+
+func (r *refusals) watch(s *server, e *entry) {
+	r.timer = s.after(episode, func() {
+		r.timer = nil
+		if r.count > 0 {
+			s.log.warn("%s: refused %d more clients", e.label, r.count)
+			r.count = 0
+			r.watch(s, e)
+		}
+	})
+}
+
+func limitText(m conf.Max) string {
+	if m == conf.Never {
+		return "0"
+	}
+	return strconv.Itoa(int(m))
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"inetd/inetd/conf"
+	"inetd/inetd/sock"
+)
+
+// reload reads the configuration again, away from the loop, and applies it
+// when it is there. Requests that come meanwhile make one more reading.
+func (s *server) reload() {
+	if s.loading {
+		s.reloads++
+		return
+	}
+	s.loading = true
+	go func() {
+		cfg, err := s.load()
+		s.set.Post(func() {
+			s.loading = false
+			s.lift()
+			if err != nil {
+				s.log.err("%v: nothing is changed", err)
+			} else {
+				s.report(cfg)
+				d := s.apply(cfg)
+				d.log(s.log)
+			}
+			if s.reloads > 0 {
+				s.reloads = 0
+				s.reload()
+			}
+		})
+	}()
+}
+
+// report logs what is wrong in the files.
+func (s *server) report(cfg *config) {
+	for _, p := range cfg.problems {
+		if p.Warning {
+			s.log.warn("%v", p)
+		} else {
+			s.log.err("%v", p)
+		}
+	}
+}
+
+// apply puts cfg in force and says what changed. A descriptor whose address is
+// still asked for is kept, with its queue and whoever holds it. Files with
+// errors remove nothing: a line that went bad looks like one that is gone.
+func (s *server) apply(cfg *config) diff {
+	var d diff
+	old := make(map[string]*entry, len(s.entries))
+	for _, e := range s.entries {
+		old[e.Key()] = e
+	}
+	was := s.entries
+	s.entries = make([]*entry, 0, len(cfg.specs))
+	for _, sp := range cfg.specs {
+		e := old[sp.Key()]
+		delete(old, sp.Key())
+		if sp.unusable != nil {
+			s.log.err("%s: %s: %v: no server can be started", sp.Pos, sp.label, sp.unusable)
+			if e == nil {
+				continue
+			}
+			d.held = append(d.held, e.label)
+			s.entries = append(s.entries, e)
+			continue
+		}
+		switch {
+		case e == nil:
+			e = new(entry)
+			d.added = append(d.added, sp.label)
+		case !e.spec.same(sp):
+			d.changed = append(d.changed, sp.label)
+		default:
+			d.kept++
+		}
+		e.spec = sp
+		e.tally.SetLimits(sp.Limits)
+		s.entries = append(s.entries, e)
+	}
+	var held []*entry
+	for _, e := range was {
+		if old[e.Key()] != e {
+			continue
+		}
+		if cfg.problems.Errors() > 0 {
+			d.held = append(d.held, e.label)
+			held = append(held, e)
+			continue
+		}
+		d.removed = append(d.removed, e.label)
+		e.retire()
+	}
+	// In front, so that an address which both want goes to the newer.
+	s.entries = append(held, s.entries...)
+	s.broadcasts = cfg.broadcasts
+	s.settle()
+	return d
+}
+
+// settle makes the listeners those of the entries: first it closes what nobody
+// wants, since a specific address cannot be bound beside all addresses, then
+// it updates what stays and opens what is new.
+func (s *server) settle() {
+	want := make(map[sock.Addr]*entry, len(s.listeners))
+	clear(s.mux)
+	for _, e := range s.entries {
+		e.listeners = nil
+		if e.Mux != conf.NoMux {
+			s.mux[strings.ToLower(e.Name)] = e
+		}
+		for _, a := range e.addrs {
+			want[a] = e
+		}
+	}
+	for a, l := range s.listeners {
+		if want[a] == nil {
+			s.close(l)
+			delete(s.listeners, a)
+		}
+	}
+	for _, e := range s.entries {
+		for _, a := range e.addrs {
+			if want[a] != e {
+				continue
+			}
+			l := s.listeners[a]
+			if l != nil {
+				e.listeners = append(e.listeners, l)
+				s.update(l, e)
+				continue
+			}
+			l = &listener{entry: e, addr: a, fd: -1}
+			s.listeners[a] = l
+			e.listeners = append(e.listeners, l)
+			s.open(l)
+		}
+	}
+}
+
+// update gives a listener that stays its entry as it is now.
+func (s *server) update(l *listener, e *entry) {
+	changed := l.opts != e.opts
+	l.entry = e
+	if l.fd < 0 {
+		if l.retry != nil {
+			s.openAgain(l)
+		}
+		return
+	}
+	if changed {
+		if err := s.reset(l); err != nil {
+			s.log.err("%s: %v (%s)", e.label, err, e.Pos)
+		}
+	}
+	s.setMode(l)
+	s.watch(l)
+}
+
+// reset applies changed socket options to an open socket.
+func (s *server) reset(l *listener) error {
+	l.opts = l.entry.opts
+	if err := sock.Set(l.fd, l.addr, l.opts); err != nil {
+		return err
+	}
+	if l.addr.Path != "" {
+		if err := sock.Own(l.addr, l.opts); err != nil {
+			return err
+		}
+	}
+	if l.refusing {
+		return nil
+	}
+	return sock.Listen(l.fd, l.addr, l.opts)
+}
+
+// same says whether two readings ask for the same.
+func (sp *spec) same(b *spec) bool {
+	return sp.Wait == b.Wait && sp.Limits == b.Limits && sp.opts == b.opts && sp.Internal == b.Internal &&
+		sp.Program == b.Program && sp.User == b.User && sp.Group == b.Group && sp.Class == b.Class &&
+		slices.Equal(sp.Args, b.Args) && slices.Equal(sp.addrs, b.addrs)
+}
+
+// lift ends every rest and tries every bind again at once.
+func (s *server) lift() {
+	for _, e := range s.entries {
+		if e.resting {
+			s.resume(e)
+		}
+	}
+	for _, l := range s.listeners {
+		if l.retry != nil {
+			s.openAgain(l)
+		}
+	}
+}
+
+// A diff is what one reload changed.
+type diff struct {
+	added, changed, removed []string
+	held                    []string // kept because the files have errors
+	kept                    int
+}
+
+func (d *diff) log(l *logger) {
+	list := func(what string, labels []string) {
+		if len(labels) > 0 {
+			slices.Sort(labels)
+			l.info("reload: %s: %s", what, strings.Join(labels, " "))
+		}
+	}
+	list("added", d.added)
+	list("changed", d.changed)
+	list("removed", d.removed)
+	list("kept for the errors in the file", d.held)
+	l.info("reload: %d added, %d changed, %d removed, %d kept", len(d.added), len(d.changed), len(d.removed), d.kept+len(d.held))
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"inetd/inetd/child"
+	"inetd/inetd/event"
+	"inetd/inetd/sock"
+)
+
+// A server owns all state of the daemon. One goroutine runs its loop and is
+// the only one to touch it; whatever may block runs in other goroutines and
+// comes home through set.Post.
+type server struct {
+	log  *logger
+	opts *options
+
+	// The seams: what tests replace.
+	set   event.Set
+	now   func() time.Time
+	after func(time.Duration, func()) stopper // f runs inside the loop
+	bind  func(sock.Addr, sock.Options) (int, error)
+	start func(*child.Plan, int) (pid, pidfd int, err error)
+	load  func() (*config, error)
+
+	entries    []*entry // in the order of the files
+	listeners  map[sock.Addr]*listener
+	mux        map[string]*entry // reached through tcpmux, by lower-case name
+	starved    []*listener       // paused until a descriptor is free
+	spare      spare
+	jobs       map[*job]struct{} // built-ins at work
+	batch      *sock.Batch
+	reply      []byte // scratch
+	broadcasts []netip.Addr
+	loading    bool // a reload is on its way
+	reloads    int  // asked for since it began
+	quit       bool
+}
+
+// A stopper is a timer.
+type stopper interface{ Stop() bool }
+
+func newServer(o *options, log *logger, set event.Set) *server {
+	return &server{
+		log:  log,
+		opts: o,
+		set:  set,
+		now:  time.Now,
+		after: func(d time.Duration, f func()) stopper {
+			return time.AfterFunc(d, func() { set.Post(f) })
+		},
+		bind:      sock.Bind,
+		start:     child.Start,
+		jobs:      make(map[*job]struct{}),
+		spare:     newSpare(),
+		batch:     sock.NewBatch(),
+		listeners: make(map[sock.Addr]*listener),
+		mux:       make(map[string]*entry),
+	}
+}
+
+// run is the loop: wait for all services at once, and take each event along
+// the path to its end.
+func (s *server) run() error {
+	for !s.quit {
+		evs, err := s.set.Wait()
+		if err != nil {
+			return fmt.Errorf("wait: %w", err)
+		}
+		for _, ev := range evs {
+			switch ev.Kind {
+			case event.Readable:
+				s.arrive(ev.Tag.(*listener))
+			case event.Exited:
+				s.reap(ev.Tag.(*job), ev.Status)
+			case event.Posted:
+				ev.Run()
+			}
+		}
+	}
+	return nil
+}
+
+// shutdown closes every listener; running servers go on.
+func (s *server) shutdown() {
+	for _, l := range s.listeners {
+		s.close(l)
+	}
+}

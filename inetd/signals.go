@@ -1,0 +1,52 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+)
+
+// signals makes signals posted functions: nothing is done inside a handler.
+func (s *server) signals() {
+	acts := map[os.Signal]func(){
+		unix.SIGHUP:  s.reload,
+		unix.SIGALRM: s.lift,
+		unix.SIGUSR1: s.dump,
+		unix.SIGTERM: s.stop,
+		unix.SIGINT:  s.stop,
+		// Ignoring it would have the servers inherit that.
+		unix.SIGPIPE: func() {},
+	}
+	c := make(chan os.Signal, 16)
+	for sig := range acts {
+		signal.Notify(c, sig)
+	}
+	go func() {
+		for sig := range c {
+			s.set.Post(acts[sig])
+		}
+	}()
+}
+
+func (s *server) stop() { s.quit = true }
+
+// dump logs what every entry is doing.
+func (s *server) dump() {
+	for _, e := range s.entries {
+		state := "listening"
+		switch {
+		case e.resting:
+			state = "resting"
+		case e.tally.Full():
+			state = "full"
+		}
+		open := 0
+		for _, l := range e.listeners {
+			if l.fd >= 0 {
+				open++
+			}
+		}
+		s.log.info("%s: %s, %d of %d sockets open, %d servers running (%s)", e.label, state, open, len(e.addrs), e.tally.Running(), e.Pos)
+	}
+}
