@@ -7,7 +7,6 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -142,25 +141,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 			stderr = parent
 		}
 		fmt.Fprintf(stderr, "inetd: %v\n", err)
-		return 1
-	}
-	return 0
-}
-
-// check is -t: it reads the files as the daemon would and says what it finds.
-func check(o *options, stdout, stderr io.Writer) int {
-	ld := &loader{opts: o, root: os.Geteuid() == 0}
-	cfg, err := ld.load()
-	if err != nil {
-		fmt.Fprintf(stderr, "inetd: %v\n", err)
-		return 1
-	}
-	out := bufio.NewWriter(stdout)
-	defer out.Flush()
-	for _, p := range cfg.problems {
-		fmt.Fprintln(out, p)
-	}
-	if cfg.problems.Errors() > 0 {
 		return 1
 	}
 	return 0

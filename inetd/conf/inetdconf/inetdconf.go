@@ -40,7 +40,13 @@ type parser struct {
 	bad   bool     // the entry being read has a lexical error
 }
 
-func (p *parser) pos(line, col int) conf.Pos { return conf.Pos{File: p.name, Line: line, Col: col} }
+// pos is the place of byte i of a line.
+func (p *parser) pos(l line, i int) conf.Pos {
+	return conf.Pos{File: p.name, Line: l.n, Col: l.col + i + 1}
+}
+
+// line is the place of a whole line.
+func (p *parser) line(n int) conf.Pos { return conf.Pos{File: p.name, Line: n} }
 
 // file reads one file; hosts is the default of the file that includes it.
 func (p *parser) file(name string, text []byte, hosts []string) {
@@ -50,7 +56,7 @@ func (p *parser) file(name string, text []byte, hosts []string) {
 	text = p.trimBOM(text)
 	ls, crlf := lines(text)
 	if crlf > 0 {
-		p.errs.Warnf(p.pos(crlf, 0), "", "lines end in CR LF; the CR is ignored")
+		p.errs.Warnf(p.line(crlf), "", "lines end in CR LF; the CR is ignored")
 	}
 	for i := 0; i < len(ls); {
 		i += p.entry(ls[i:])
@@ -60,7 +66,7 @@ func (p *parser) file(name string, text []byte, hosts []string) {
 func (p *parser) trimBOM(text []byte) []byte {
 	rest := bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	if len(rest) < len(text) {
-		p.errs.Warnf(p.pos(1, 0), "", "the file starts with a byte order mark, which is ignored")
+		p.errs.Warnf(p.line(1), "", "the file starts with a byte order mark, which is ignored")
 	}
 	return rest
 }
@@ -73,13 +79,16 @@ func (p *parser) entry(ls []line) int {
 		return 1
 	case bytes.HasPrefix(first, []byte("#@")):
 		if len(bytes.TrimSpace(first[2:])) > 0 {
-			p.errs.Warnf(p.pos(ls[0].n, 1), "", "IPsec policies are not supported here; the line is ignored")
+			p.errs.Warnf(p.pos(ls[0], 0), "", "IPsec policies are not supported here; the line is ignored")
 		}
 		return 1
 	case first[0] == '#':
 		return 1
 	}
 	p.bad = false
+	if isKeyValue(ls[0]) {
+		return p.keyValue(ls)
+	}
 	words := p.split(ls[0])
 	if len(words) == 0 && !p.bad {
 		return 1
@@ -87,9 +96,6 @@ func (p *parser) entry(ls []line) int {
 	if len(words) > 0 && words[0].text == ".include" {
 		p.include(words)
 		return 1
-	}
-	if len(words) >= 2 && !words[1].quoted && (words[1].text == "on" || words[1].text == "off") {
-		return p.keyValue(ls)
 	}
 	n := 1
 	for ; n < len(ls) && len(ls[n].text) > 0 && blank(ls[n].text[0]); n++ {
@@ -166,12 +172,13 @@ func loop(chain []string, name string) bool {
 // A draft is a service on its way, with the places of its fields.
 type draft struct {
 	*conf.Service
-	at map[string]conf.Pos
+	at  map[string]conf.Pos
+	off bool // checked and not served
 }
 
 func (p *parser) newDraft(first word) *draft {
 	return &draft{
-		Service: &conf.Service{Pos: p.pos(first.pos.Line, 0)},
+		Service: &conf.Service{Pos: p.line(first.pos.Line)},
 		at:      make(map[string]conf.Pos),
 	}
 }
@@ -189,7 +196,7 @@ func (p *parser) finish(d *draft, n int) {
 	if p.errs.Errors() == n {
 		p.env.Check(d.Service, d.pos, &p.errs)
 	}
-	if p.errs.Errors() == n {
+	if p.errs.Errors() == n && !d.off {
 		p.services = append(p.services, d.Service)
 	}
 }
@@ -278,16 +285,14 @@ func (p *parser) protocol(d *draft, w word) {
 		var opt string
 		opt, opts, more = strings.Cut(opts, ",")
 		key, val, _ := strings.Cut(opt, "=")
-		size, err := bufferSize(val)
-		switch {
-		case key != "sndbuf" && key != "rcvbuf":
-			p.errs.Errorf(w.pos, conf.FieldProto, "%q: expected sndbuf=N or rcvbuf=N", opt)
-		case err != nil:
-			p.errs.Errorf(w.pos, conf.FieldProto, "%s: %w", key, err)
-		case key == "sndbuf":
-			d.SndBuf = size
+		v := word{text: val, pos: w.pos}
+		switch key {
+		case "sndbuf":
+			p.buffer(&d.SndBuf, key, v)
+		case "rcvbuf":
+			p.buffer(&d.RcvBuf, key, v)
 		default:
-			d.RcvBuf = size
+			p.errs.Errorf(w.pos, conf.FieldProto, "%q: expected sndbuf=N or rcvbuf=N", opt)
 		}
 	}
 }
@@ -437,7 +442,10 @@ func (p *parser) unix(d *draft, w word) {
 	}
 }
 
-// wait reads wait or nowait with one of .N, :N or /N[/N[/N]] after it.
+// wait reads wait|nowait[(.|:)rate][/servers[/client-rate[/client-servers]]]:
+// the BSDs' and GNU's starts a minute, then FreeBSD's servers at a time, starts
+// a minute of one client and servers of one client. Both may be given, and a
+// number left out keeps its default.
 func (p *parser) wait(d *draft, w word) {
 	word, suffix := w.text, ""
 	if i := strings.IndexAny(word, ".:/"); i >= 0 {
@@ -455,23 +463,21 @@ func (p *parser) wait(d *draft, w word) {
 		return
 	}
 	w.pos.Col += len(word)
-	if suffix[0] != '/' {
-		p.max(&d.Limits.Rate, suffix[1:], "starts a minute", w.pos)
-		return
+	parts := strings.Split(suffix, "/")
+	if rate := parts[0]; rate != "" {
+		p.max(&d.Limits.Rate, rate[1:], "starts a minute", w.pos)
 	}
-	// FreeBSD: servers at a time, then starts a minute and servers at a time
-	// of one client.
-	parts := strings.Split(suffix[1:], "/")
-	if len(parts) > 3 {
-		p.errs.Errorf(w.pos, conf.FieldWait, "%q: expected /servers[/per-client-per-minute[/per-client]]", suffix)
-		return
-	}
-	for i, f := range []struct {
+	limits := []struct {
 		m    *conf.Max
 		what string
-	}{{&d.Limits.Children, "servers"}, {&d.Limits.SourceRate, "starts a minute of one client"}, {&d.Limits.SourceChildren, "servers of one client"}} {
-		if i < len(parts) {
-			p.max(f.m, parts[i], f.what, w.pos)
+	}{{&d.Limits.Children, "servers"}, {&d.Limits.SourceRate, "starts a minute of one client"}, {&d.Limits.SourceChildren, "servers of one client"}}
+	if len(parts)-1 > len(limits) {
+		p.errs.Errorf(w.pos, conf.FieldWait, "%q: expected /servers[/client-rate[/client-servers]]", suffix)
+		return
+	}
+	for i, part := range parts[1:] {
+		if part != "" || len(parts) == 2 {
+			p.max(limits[i].m, part, limits[i].what, w.pos)
 		}
 	}
 }

@@ -17,6 +17,7 @@ type word struct {
 type line struct {
 	text []byte
 	n    int // from 1
+	col  int // bytes of the line before text
 }
 
 // lines cuts text at newlines. A carriage return before one is dropped; the
@@ -30,11 +31,13 @@ func lines(text []byte) (ls []line, crlf int) {
 				crlf = n
 			}
 		}
-		ls = append(ls, line{l, n})
+		ls = append(ls, line{text: l, n: n})
 		text = rest
 	}
 	return ls, crlf
 }
+
+func trimLeft(b []byte) []byte { return bytes.TrimLeft(b, " \t") }
 
 func blank(c byte) bool { return c == ' ' || c == '\t' }
 
@@ -49,14 +52,14 @@ func (p *parser) split(l line) []word {
 			i++
 			continue
 		}
-		w := word{pos: p.pos(l.n, i+1)}
+		w := word{pos: p.pos(l, i)}
 		var text []byte
 		for i < len(t) && !blank(t[i]) {
 			if q := t[i]; q == '"' || q == '\'' {
 				end := bytes.IndexByte(t[i+1:], q)
 				if end < 0 {
 					p.bad = true
-					p.errs.Errorf(p.pos(l.n, i+1), "", "the quote %c has no end on this line", q)
+					p.errs.Errorf(p.pos(l, i), "", "the quote %c has no end on this line", q)
 					return nil
 				}
 				text = append(text, t[i+1:i+1+end]...)

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"inetd/inetd/conf"
+	"inetd/inetd/conf/inetdconf"
+)
+
+// check is -t: it reads the files as the daemon would and says what it finds.
+// With -v it prints the services as understood, one to a line.
+func check(o *options, stdout, stderr io.Writer) int {
+	ld := &loader{opts: o, root: os.Geteuid() == 0}
+	cfg, err := ld.load()
+	if err != nil {
+		fmt.Fprintf(stderr, "inetd: %v\n", err)
+		return 1
+	}
+	out := bufio.NewWriter(stdout)
+	defer out.Flush()
+	source := carets{show: isTerminal(stdout)}
+	for _, p := range cfg.problems {
+		fmt.Fprintln(out, p)
+		source.print(out, p.Pos)
+	}
+	if o.verbose {
+		for _, sp := range cfg.specs {
+			fmt.Fprintln(out, inetdconf.Format(sp.Service))
+		}
+	}
+	if cfg.problems.Errors() > 0 {
+		return 1
+	}
+	return 0
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	fi, err := f.Stat()
+	return err == nil && fi.Mode()&os.ModeCharDevice != 0
+}
+
+// carets shows the line of a problem with a mark under the spot.
+type carets struct {
+	show  bool
+	file  string
+	lines [][]byte
+}
+
+func (c *carets) print(w io.Writer, pos conf.Pos) {
+	if !c.show || pos.Col == 0 {
+		return
+	}
+	if c.file != pos.File {
+		text, _ := os.ReadFile(pos.File)
+		c.file, c.lines = pos.File, bytes.Split(text, []byte("\n"))
+	}
+	if pos.Line > len(c.lines) {
+		return
+	}
+	line := strings.TrimRight(string(c.lines[pos.Line-1]), "\r")
+	// Tabs stay tabs in the margin, so that the mark stands under its column
+	// however wide they are.
+	margin := strings.Map(func(r rune) rune {
+		if r == '\t' {
+			return r
+		}
+		return ' '
+	}, line[:min(pos.Col-1, len(line))])
+	fmt.Fprintf(w, "  %s\n  %s^\n", printable(line), margin)
+}
+
+// printable keeps a file's bytes from driving the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' || r == 0x7f {
+			return '?'
+		}
+		return r
+	}, s)
+}

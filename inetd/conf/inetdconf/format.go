@@ -1,0 +1,204 @@
+package inetdconf
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"inetd/inetd/conf"
+)
+
+// Format writes a service as one line that Parse reads as the same service:
+// positional where that notation has a word for everything, else key-values.
+func Format(s *conf.Service) string {
+	if s.Limits.Rate == conf.Never || s.Limits.Children == conf.Never || s.Limits.SourceRate == conf.Never || hasControl(s.Args) {
+		return keyValues(s)
+	}
+	f := []string{
+		quote(serviceField(s)),
+		socktypeField(s),
+		protoField(s),
+		waitField(s),
+		quote(userField(s)),
+	}
+	if s.Internal != "" {
+		f = append(f, "internal")
+	} else {
+		f = append(f, quote(s.Program))
+	}
+	for _, a := range s.Args {
+		f = append(f, quote(a))
+	}
+	return strings.Join(f, " ")
+}
+
+func hasControl(args []string) bool {
+	for _, a := range args {
+		if strings.ContainsAny(a, "\n\r") {
+			return true
+		}
+	}
+	return false
+}
+
+func serviceField(s *conf.Service) string {
+	name := s.Name
+	switch {
+	case s.Mux == conf.MuxSelf:
+		return "tcpmux/" + name
+	case s.Mux == conf.MuxPlus:
+		return "tcpmux/+" + name
+	case s.Unix != nil:
+		if s.Unix.User == "" && s.Unix.Group == "" && s.Unix.Mode == 0o666 {
+			return name
+		}
+		return fmt.Sprintf(":%s:%s:%03o:%s", s.Unix.User, s.Unix.Group, s.Unix.Mode, name)
+	case s.RPC != nil && s.RPC.Low == s.RPC.High:
+		name += fmt.Sprintf("/%d", s.RPC.Low)
+	case s.RPC != nil:
+		name += fmt.Sprintf("/%d-%d", s.RPC.Low, s.RPC.High)
+	}
+	if len(s.Hosts) > 0 {
+		return s.HostList() + ":" + name
+	}
+	return name
+}
+
+func socktypeField(s *conf.Service) string {
+	t := s.Socktype.String()
+	if s.Filter != "" {
+		t += ":" + s.Filter
+	}
+	if s.FilterArg != "" {
+		t += "," + s.FilterArg
+	}
+	return t
+}
+
+func protoField(s *conf.Service) string {
+	p := s.ProtoField()
+	if s.SndBuf != 0 {
+		p += ",sndbuf=" + strconv.Itoa(s.SndBuf)
+	}
+	if s.RcvBuf != 0 {
+		p += ",rcvbuf=" + strconv.Itoa(s.RcvBuf)
+	}
+	return p
+}
+
+// waitField writes wait|nowait[.rate][/servers[/client-rate[/client-servers]]].
+func waitField(s *conf.Service) string {
+	w := "nowait"
+	if s.Wait {
+		w = "wait"
+	}
+	l := s.Limits
+	if l.Rate != 0 {
+		w += "." + maxText(l.Rate)
+	}
+	parts := []string{maxText(l.Children), maxText(l.SourceRate), maxText(l.SourceChildren)}
+	for len(parts) > 0 && parts[len(parts)-1] == "" {
+		parts = parts[:len(parts)-1]
+	}
+	for _, p := range parts {
+		w += "/" + p
+	}
+	return w
+}
+
+func maxText(m conf.Max) string {
+	switch m {
+	case 0:
+		return ""
+	case conf.Unlimited, conf.Never:
+		return "0"
+	}
+	return strconv.Itoa(int(m))
+}
+
+func userField(s *conf.Service) string {
+	u := s.User
+	if s.Group != "" {
+		u += ":" + s.Group
+	}
+	if s.Class != "" {
+		u += "/" + s.Class
+	}
+	return u
+}
+
+// quote keeps a word together; a stretch with one kind of quote in it goes
+// between the other kind.
+func quote(w string) string {
+	if w != "" && !strings.ContainsAny(w, " \t'\"") {
+		return w
+	}
+	var b strings.Builder
+	for {
+		i := strings.IndexByte(w, '"')
+		if i < 0 {
+			i = len(w)
+		}
+		if i > 0 || b.Len() == 0 {
+			b.WriteString(`"` + w[:i] + `"`)
+		}
+		if i == len(w) {
+			return b.String()
+		}
+		b.WriteString(`'"'`)
+		w = w[i+1:]
+		if w == "" {
+			return b.String()
+		}
+	}
+}
+
+// keyValues writes NetBSD's notation on one line.
+func keyValues(s *conf.Service) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s on protocol = %s, socktype = %s", escaped(serviceField(s)), s.ProtoField(), s.Socktype)
+	opt := func(key, val string) {
+		if val != "" {
+			fmt.Fprintf(&b, ", %s = %s", key, val)
+		}
+	}
+	if s.Filter != "" {
+		opt("acceptfilter", escaped(strings.TrimPrefix(socktypeField(s), s.Socktype.String()+":")))
+	}
+	if s.SndBuf != 0 {
+		opt("sndbuf", strconv.Itoa(s.SndBuf))
+	}
+	if s.RcvBuf != 0 {
+		opt("recvbuf", strconv.Itoa(s.RcvBuf))
+	}
+	opt("wait", map[bool]string{true: "yes", false: "no"}[s.Wait])
+	opt("service_max", maxText(s.Limits.Rate))
+	opt("accept_max", maxText(s.Limits.Children))
+	opt("ip_max", maxText(s.Limits.SourceRate))
+	opt("user", escaped(s.User))
+	if s.Group != "" {
+		opt("group", escaped(s.Group))
+	}
+	exec := s.Program
+	if s.Internal != "" {
+		exec = "internal"
+	}
+	opt("exec", escaped(exec))
+	if len(s.Args) > 0 {
+		words := make([]string, len(s.Args))
+		for i, a := range s.Args {
+			words[i] = escaped(a)
+		}
+		opt("args", strings.Join(words, " "))
+	}
+	return b.String() + ";"
+}
+
+// escaped is a word of the key-values notation.
+func escaped(w string) string {
+	if w != "" && !strings.ContainsAny(w, " \t\r\n'\"\\=,;#") {
+		return w
+	}
+	r := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`)
+	return `"` + r.Replace(w) + `"`
+}
