@@ -2,21 +2,142 @@ package libwrap
 
 import "context"
 
-// System looks up names with getent(1), as the C library's resolver would
-// answer, and users over a socket of its own. It needs neither package net nor
-// cgo, so a program that lives for one connection starts faster with it.
-// Servers that live on should use netwrap.Lookup.
-type System struct{}
-
-// LookupName implements Lookup.
-func (System) LookupName(ctx context.Context, addr string) (string, error) { return "", nil }
-
-// LookupAddrs implements Lookup.
-func (System) LookupAddrs(ctx context.Context, name string, v6 bool) (string, []string, error) {
-	return "", nil, nil
+// hostName returns the name of an endpoint, looking it up the first time.
+func (d *decision) hostName(e *Endpoint) string {
+	if e.Name == "" {
+		if d.r.Lookup != nil && *e.addr() != unknown && d.block() {
+			return ""
+		}
+		e.Name = unknown
+		if d.r.Lookup != nil && isNumeric(e.Addr) {
+			e.Name = clip(d.verifiedName(e.Addr))
+		}
+	}
+	return e.Name
 }
 
-// LookupUser implements Lookup.
-func (System) LookupUser(ctx context.Context, client, server Endpoint) (string, error) {
-	return "", nil
+// verifiedName returns the name of an address if the name has that address
+// too. A name whose owner may be lying is "paranoid"; no name is "unknown".
+func (d *decision) verifiedName(addr string) string {
+	// An IPv4 client of an IPv6 socket is looked up as what it is.
+	plain := unmap(addr)
+	name, err := d.r.Lookup.LookupName(d.ctx, plain)
+	for name != "" && name[len(name)-1] == '.' {
+		name = name[:len(name)-1]
+	}
+	name = clip(name)
+	if err != nil || name == "" {
+		return unknown
+	}
+	shown := printable(name)
+	if isNumeric(name) {
+		d.warn("host name/name mismatch: reverse lookup results in non-FQDN " + shown)
+		return paranoid
+	}
+	_, v6 := parse6(plain)
+	canon, addrs, err := d.r.Lookup.LookupAddrs(d.ctx, name, v6)
+	for canon != "" && canon[len(canon)-1] == '.' {
+		canon = canon[:len(canon)-1]
+	}
+	switch {
+	case err != nil || len(addrs) == 0:
+		family := "AF_INET"
+		if v6 {
+			family = "AF_INET6"
+		}
+		d.warn("can't verify hostname: getaddrinfo(" + shown + ", " + family + ") failed")
+	case !equalFold(name, canon) && !equalFold(name, "localhost"):
+		d.warn("host name/name mismatch: " + shown + " != " + printable(clip(canon)))
+	default:
+		for _, a := range addrs {
+			if sameAddr(a, plain) {
+				return name
+			}
+		}
+		d.warn("host name/address mismatch: " + addr + " != " + shown)
+	}
+	return paranoid
+}
+
+// printable makes what a name server said fit for a log line.
+func printable(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c <= ' ' || c >= 0x7f {
+			b[i] = '?'
+		}
+	}
+	return string(b)
+}
+
+// sameAddr compares two numeric addresses and their zones.
+func sameAddr(a, b string) bool {
+	x, ok1 := inet4(a)
+	y, ok2 := inet4(b)
+	if ok1 || ok2 {
+		return ok1 && ok2 && x == y
+	}
+	p, ok1 := parse6(a)
+	q, ok2 := parse6(b)
+	return ok1 && ok2 && p == q && sameZone(a, b)
+}
+
+// sameZone compares the zones of two addresses. A resolver answers without
+// one, which says nothing.
+func sameZone(a, b string) bool {
+	za, zb := zone(a), zone(b)
+	return za == "" || zb == "" || za == zb
+}
+
+func zone(s string) string {
+	for i := range len(s) {
+		if s[i] == '%' {
+			return s[i+1:]
+		}
+	}
+	return ""
+}
+
+// user returns the client's user name, asking its ident server the first
+// time, if both ends of the connection are known.
+func (d *decision) user() string {
+	r := d.r
+	if r.User == "" {
+		ask := r.Lookup != nil && r.Client.HasPort && r.Server.HasPort
+		if ask && d.block() {
+			return ""
+		}
+		r.User = unknown
+		if ask {
+			d.event(Event{Kind: Ident, N: int(d.timeout.Seconds())})
+			ctx, cancel := context.WithTimeout(d.ctx, d.timeout)
+			u, err := r.Lookup.LookupUser(ctx, r.Client, r.Server)
+			cancel()
+			if u = clip(u); err == nil && u != "" {
+				r.User = u
+			}
+		}
+	}
+	return r.User
+}
+
+// inNetgroup reports whether a host name is a member of a netgroup.
+func (d *decision) inNetgroup(group, name string) bool {
+	if d.stop() || d.block() {
+		return false
+	}
+	key := [2]string{group, name}
+	if in, ok := d.netgroups[key]; ok {
+		return in
+	}
+	ask := d.r.Netgroup
+	if ask == nil {
+		ask = getentNetgroup
+	}
+	in := ask(d.ctx, group, name)
+	if d.netgroups == nil {
+		d.netgroups = make(map[[2]string]bool)
+	}
+	d.netgroups[key] = in
+	return in
 }

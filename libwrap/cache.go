@@ -1,0 +1,66 @@
+package libwrap
+
+import (
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// A cached is a file and its compiled form. The zero value is ready for use.
+type cached[T any] struct {
+	state atomic.Pointer[cachedState[T]]
+	mu    sync.Mutex // held while compiling
+}
+
+type cachedState[T any] struct {
+	stamp    stamp
+	settled  bool // any later change gives another stamp
+	compiled bool
+	data     string
+	form     T
+}
+
+// get returns the compiled form of the file at path, or, the first time it is
+// asked for, a descriptor to read it from: a program that decides once has no
+// use for the compiled form. The caller closes the descriptor.
+func (c *cached[T]) get(path string, compile func(data string) T) (form T, fd int, err error) {
+	s := c.state.Load()
+	if s == nil {
+		fd, err := openFile(path)
+		if err == nil {
+			c.state.CompareAndSwap(nil, &cachedState[T]{})
+		}
+		return form, fd, err
+	}
+	st, err := statFile(path)
+	if err != nil {
+		return form, -1, err
+	}
+	if s.compiled && s.settled && s.stamp == st {
+		return s.form, -1, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s = c.state.Load(); s.compiled && s.settled && s.stamp == st {
+		return s.form, -1, nil // another goroutine was faster
+	}
+	now := time.Now()
+	if fd, err = openFile(path); err != nil {
+		return form, -1, err
+	}
+	defer syscall.Close(fd)
+	if st, err = statFD(fd); err != nil {
+		return form, -1, err
+	}
+	n := &cachedState[T]{stamp: st, settled: st.settled(now), compiled: true}
+	data := readAll(fd, st.size, maxTable)
+	if s.compiled && s.data == string(data) {
+		n.data, n.form = s.data, s.form
+	} else {
+		n.data = string(data)
+		n.form = compile(n.data)
+	}
+	c.state.Store(n)
+	return n.form, -1, nil
+}
