@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"inetd/inetd/child"
 	"inetd/inetd/sock"
 )
 
@@ -15,6 +16,8 @@ type conn struct {
 	fd   int
 	peer netip.AddrPort // invalid for wait entries and unix-domain clients
 	l    *listener
+	e    *entry      // of l, or the one a tcpmux client asked for
+	plan *child.Plan // where a rule changes e's
 }
 
 // ftpData is the port from which a BSD ftpd sends: a connection from it was
@@ -30,7 +33,7 @@ func (s *server) arrive(l *listener) {
 	case l.addr.Type == sock.Dgram && e.builtin != nil:
 		s.answer(l)
 	case e.Wait:
-		s.admit(conn{fd: l.fd, l: l})
+		s.screen(conn{fd: l.fd, l: l, e: e})
 	case l.addr.Type == sock.Stream || l.addr.Type == sock.Seqpacket:
 		s.accept(l)
 	default:
@@ -51,12 +54,12 @@ func (s *server) accept(l *listener) {
 		s.log.warn("%s: accept: %v", l.entry.label, err)
 		return
 	}
-	c := conn{fd: fd, peer: peer, l: l}
+	c := conn{fd: fd, peer: peer, l: l, e: l.entry}
 	if peer.Port() == ftpData && l.entry.Proto == "tcp" {
 		s.refuseClient(c, "ftp bounce (source port 20)")
 		return
 	}
-	s.admit(c)
+	s.screen(c)
 }
 
 // connect makes a conn of the datagram at the head of the queue: a socket of
@@ -70,7 +73,7 @@ func (s *server) connect(l *listener) {
 		l.fd = fresh
 		s.setMode(l)
 		s.watch(l)
-		s.admit(conn{fd: fd, peer: peer, l: l})
+		s.screen(conn{fd: fd, peer: peer, l: l, e: l.entry})
 	case sock.Gone(err):
 	case sock.Scarce(err):
 		s.starve(l, err)
@@ -88,9 +91,11 @@ func (s *server) starve(l *listener, err error) {
 		// Descriptors may also come free without the daemon knowing.
 		s.after(time.Second, s.feed)
 	}
-	l.paused = true
-	s.starved = append(s.starved, l)
-	s.watch(l)
+	if !l.starved {
+		l.starved = true
+		s.starved = append(s.starved, l)
+		s.watch(l)
+	}
 }
 
 // feed ends what starve began. A listener that finds nothing again comes back
@@ -103,7 +108,7 @@ func (s *server) feed() {
 	starved := s.starved
 	s.starved = nil
 	for _, l := range starved {
-		l.paused = false
+		l.starved = false
 		s.watch(l)
 	}
 }

@@ -1,15 +1,17 @@
 package main
 
 import (
-	"inetd/inetd/admit"
-	"inetd/inetd/sock"
-
 	"golang.org/x/sys/unix"
+
+	"inetd/inetd/admit"
+	"inetd/inetd/conf"
+	"inetd/inetd/sock"
+	"inetd/services"
 )
 
 // admit decides whether a conn gets a server.
 func (s *server) admit(c conn) {
-	e := c.l.entry
+	e := c.e
 	if e.resting {
 		s.drop(c)
 		return
@@ -30,13 +32,21 @@ func (s *server) admit(c conn) {
 
 // refuseClient turns one client away and says why, once an episode.
 func (s *server) refuseClient(c conn, why string) {
-	c.l.entry.refusals.note(s, c.l.entry, c.from(), why)
+	c.e.refusals.note(s, c.e, c.from(), why)
 	s.drop(c)
 }
 
-// drop ends a conn that got no server: a connection is closed; of a datagram
-// socket one datagram is taken, so that the loop does not find it again.
+// drop ends a conn that got no server.
 func (s *server) drop(c conn) {
+	if c.e.Mux != conf.NoMux {
+		tell(c, services.MuxRefused)
+	}
+	discard(c)
+}
+
+// discard closes a connection; of a datagram socket it takes one datagram, so
+// that the loop does not find it again.
+func discard(c conn) {
 	switch {
 	case c.fd != c.l.fd:
 		unix.Close(c.fd)

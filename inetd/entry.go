@@ -18,7 +18,9 @@ type spec struct {
 	opts     sock.Options
 	plan     *child.Plan       // nil for a built-in
 	builtin  *services.Builtin // nil for a program
-	unusable error             // why no server could be started, such as an unknown user
+	wrapped  wrapping
+	limits   conf.Limits // with the daemon's defaults
+	unusable error       // why no server could be started, such as an unknown user
 }
 
 // An entry is a spec in service. A new reading of the files replaces the spec;

@@ -3,59 +3,83 @@ package main
 import (
 	"net/netip"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"inetd/inetd/conf"
 	"inetd/inetd/sock"
 	"inetd/services"
 )
 
 // A job is a server at work: a child process, or a built-in in a goroutine.
 type job struct {
-	entry *entry
+	e     *entry
 	l     *listener // where it came from
 	pid   int       // 0 for a built-in
 	src   netip.Addr
+	began time.Time      // of a wait server
+	head  sock.Datagram  // what a wait server was started for
 	conn  *services.Conn // of a built-in
 }
 
 // launch turns an admitted conn into a job.
 func (s *server) launch(c conn) {
-	if c.l.entry.builtin != nil {
+	if c.e.Mux != conf.NoMux {
+		muxReady(c)
+	}
+	if c.e.builtin != nil {
 		s.converse(c)
 		return
 	}
-	s.spawn(c, c.l.entry)
+	s.spawn(c)
 }
 
-// spawn starts e's program on c. For a wait entry the child has the socket
+// spawn starts the entry's program. For a wait entry the child has the socket
 // until it exits; any other connection is the child's alone.
-func (s *server) spawn(c conn, e *entry) {
-	pid, pidfd, err := s.start(e.plan, c.fd)
+func (s *server) spawn(c conn) {
+	e := c.e
+	plan := e.plan
+	if c.plan != nil {
+		plan = c.plan
+	}
+	j := &job{e: e, l: c.l, src: c.peer.Addr()}
+	if c.fd == c.l.fd {
+		j.began = s.now()
+		if c.l.addr.Type == sock.Dgram {
+			j.head, _ = sock.Peek(c.fd)
+		}
+	}
+	pid, pidfd, err := s.start(plan, c.fd)
 	if sock.Scarce(err) {
 		s.spare.release()
-		pid, pidfd, err = s.start(e.plan, c.fd)
+		pid, pidfd, err = s.start(plan, c.fd)
 		if !s.spare.fill() {
 			s.starve(c.l, unix.EMFILE)
 		}
 	}
-	j := &job{entry: e, l: c.l, pid: pid, src: c.peer.Addr()}
 	if err != nil {
 		s.log.err("%s: %v (%s)", e.label, err, e.Pos)
-		s.drop(c)
+		discard(c)
 		s.ended(j)
 		return
 	}
+	j.pid = pid
 	if c.fd == c.l.fd {
 		c.l.holder = j
 	} else {
 		unix.Close(c.fd)
 	}
 	if err := s.set.Child(pid, pidfd, j); err != nil {
-		s.log.err("%s: %s[%d]: %v", e.label, e.Program, pid, err)
+		s.log.err("%s: %s[%d]: %v", e.label, plan.Path, pid, err)
 	}
-	s.log.debug("%s: %s[%d] started for %s", e.label, e.Program, pid, c.from())
-	if e.tally.Full() || c.l.holder == j {
+	if s.log.debugs {
+		s.log.debug("%s: %s[%d] started for %s", e.label, plan.Path, pid, c.from())
+	}
+	if c.l.holder == j {
+		s.watch(c.l)
+	}
+	if e.tally.Full() {
 		s.watchAll(e)
 	}
 }
@@ -63,8 +87,8 @@ func (s *server) spawn(c conn, e *entry) {
 // converse runs a built-in on a stream. One that says its piece at once needs
 // no goroutine: the send buffer of a new connection has room for it.
 func (s *server) converse(c conn) {
-	e := c.l.entry
-	j := &job{entry: e, l: c.l, src: c.peer.Addr()}
+	e := c.e
+	j := &job{e: e, l: c.l, src: c.peer.Addr()}
 	if e.builtin.Reply != nil {
 		s.reply = e.builtin.Reply(s.reply[:0], s.now())
 		unix.SendmsgN(c.fd, s.reply, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
@@ -80,6 +104,10 @@ func (s *server) converse(c conn) {
 	s.jobs[j] = struct{}{}
 	if e.tally.Full() {
 		s.watchAll(e)
+	}
+	if e.builtin.Stream == nil {
+		go s.muxAsk(c, j)
+		return
 	}
 	go func() {
 		err := e.builtin.Stream(j.conn)

@@ -20,10 +20,11 @@ type listener struct {
 	fd       int          // -1 is closed
 	watched  bool         // in the event set
 	refusing bool         // bound, and clients are refused
-	paused   bool         // for want of descriptors or after a server that left its datagram unread
+	starved  bool         // waits until a descriptor is free
+	backoff  bool         // waits after a server that did nothing for its client
 	holder   *job         // the server of a wait entry
 	retry    *retry
-	unread   int // times in a row that a server left its datagram in the queue
+	failures int // servers in a row that did nothing
 }
 
 // A retry opens a listener later that could not be opened now.
@@ -114,7 +115,7 @@ func (s *server) setMode(l *listener) {
 // l or its entry; calling it twice is harmless.
 func (s *server) watch(l *listener) {
 	e := l.entry
-	want := l.fd >= 0 && l.holder == nil && !l.refusing && !l.paused && !e.tally.Full()
+	want := l.fd >= 0 && l.holder == nil && !l.refusing && !l.starved && !l.backoff && !e.tally.Full()
 	// A datagram socket cannot refuse: it is left alone while its entry rests.
 	want = want && !(e.resting && l.addr.Type == sock.Dgram)
 	if want == l.watched {

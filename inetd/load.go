@@ -128,8 +128,7 @@ func (ld *loader) prepare(svc *conf.Service, db *names.DB, problems *conf.ErrorL
 	if len(svc.Hosts) == 0 && svc.Proto != "unix" && ld.opts.host != "" {
 		svc.Hosts = []string{ld.opts.host}
 	}
-	svc.Limits = svc.Limits.Or(ld.opts.limits)
-	sp := &spec{Service: svc, label: svc.Label()}
+	sp := &spec{Service: svc, label: svc.Label(), limits: svc.Limits.Or(ld.opts.limits)}
 	sp.opts = sock.Options{Backlog: ld.opts.backlog, SndBuf: svc.SndBuf, RcvBuf: svc.RcvBuf, Filter: svc.Filter, UID: -1, GID: -1}
 	if svc.Internal != "" {
 		sp.builtin = services.Lookup(svc.Internal)
@@ -143,6 +142,7 @@ func (ld *loader) prepare(svc *conf.Service, db *names.DB, problems *conf.ErrorL
 			sp.plan.SetIdentity(id)
 		}
 	}
+	sp.wrap(ld.opts)
 	if svc.Unix != nil {
 		sp.owner(db)
 	}

@@ -24,7 +24,12 @@ import (
 // Set by the linker.
 var version = "devel"
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if child.IsHelper() {
+		os.Exit(child.Help())
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 const usage = `usage: inetd [-dEefiltVvWw] [-a address] [-C rate] [-c number] [-p file]
              [-q backlog] [-R rate] [-s number] [file | directory ...]
@@ -38,11 +43,14 @@ type options struct {
 	check      bool // -t
 	verbose    bool // -v
 	keepEnv    bool // -E
-	backlog    int  // -q
-	host       string
-	limits     conf.Limits // -R, -c, -C, -s: for entries that give none
-	pidFile    string
-	files      []string
+
+	wrapExternal, wrapInternal bool // -l, -w, -W
+
+	backlog int // -q
+	host    string
+	limits  conf.Limits // -R, -c, -C, -s: for entries that give none
+	pidFile string
+	files   []string
 }
 
 // errUsage is an error of the command line: the usage follows it.
@@ -63,7 +71,7 @@ func parseArgs(args []string) (*options, error) {
 		}
 		return nil
 	}
-	files, err := getopt(args, "a:C:c:dEefip:q:R:s:tVv", func(c byte, arg string) (err error) {
+	files, err := getopt(args, "a:C:c:dEefilp:q:R:s:tVvWw", func(c byte, arg string) (err error) {
 		switch c {
 		case 'a':
 			o.host = arg
@@ -82,6 +90,10 @@ func parseArgs(args []string) (*options, error) {
 			o.stderr = true
 		case 'f', 'i':
 			o.foreground = true
+		case 'l', 'w':
+			o.wrapExternal = true
+		case 'W':
+			o.wrapInternal = true
 		case 'p':
 			o.pidFile = arg
 		case 'q':
@@ -176,6 +188,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	defer set.Close()
 	s := newServer(o, newLogger(o, stderr), set)
 	s.load = ld.load
+	s.spare.fill()
 	cfg, err := s.load()
 	if err != nil {
 		return err
@@ -198,5 +211,9 @@ func newLogger(o *options, stderr io.Writer) *logger {
 	if o.stderr {
 		return &logger{w: stderr, debugs: o.debug}
 	}
-	return &logger{sys: syslog.New("inetd", syslog.Daemon)}
+	wrap, ok := syslog.ParseFacility(syslogFacility)
+	if !ok {
+		wrap = syslog.Authpriv
+	}
+	return &logger{sys: syslog.New("inetd", syslog.Daemon), wrap: wrap}
 }

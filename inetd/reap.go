@@ -4,40 +4,92 @@ import (
 	"errors"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"inetd/inetd/sock"
 )
 
 // reap is the end of a child: it is counted out, its end is logged, and the
 // socket it held is the daemon's again.
 func (s *server) reap(j *job, status unix.WaitStatus) {
-	e := j.entry
+	failed := !status.Exited() || status.ExitStatus() != 0
+	if failed || s.log.debugs {
+		s.logExit(j, status, failed)
+	}
+	if j.l.holder == j {
+		s.watchdog(j, failed)
+	}
+	s.ended(j)
+}
+
+// logExit writes what became of a server. One that failed for a single client
+// is worth less noise than one that failed for all.
+func (s *server) logExit(j *job, status unix.WaitStatus, failed bool) {
 	logf := s.log.debug
-	if failed := !status.Exited() || status.ExitStatus() != 0; failed && e.Wait {
+	switch {
+	case failed && j.l.holder == j:
 		logf = s.log.warn
-	} else if failed {
+	case failed:
 		logf = s.log.info
 	}
 	if status.Signaled() {
-		logf("%s: %s[%d]: exit signal %d", e.label, e.Program, j.pid, status.Signal())
-	} else {
-		logf("%s: %s[%d]: exit status %d", e.label, e.Program, j.pid, status.ExitStatus())
+		logf("%s: %s[%d]: exit signal %d", j.e.label, j.e.Program, j.pid, status.Signal())
+		return
 	}
-	s.ended(j)
+	logf("%s: %s[%d]: exit status %d", j.e.label, j.e.Program, j.pid, status.ExitStatus())
+}
+
+const (
+	firstBackoff = 100 * time.Millisecond
+	lastBackoff  = 10 * time.Second
+	// A server that fails sooner than this has not waited for a client.
+	tooSoon = time.Second
+)
+
+// watchdog looks at what a wait server leaves behind. A datagram that is still
+// there, or a server that fails at once, would be started for again and again:
+// the datagram is dropped, and the socket is left alone for a while that
+// doubles each time.
+func (s *server) watchdog(j *job, failed bool) {
+	l := j.l
+	unread := false
+	if l.fd >= 0 && l.addr.Type == sock.Dgram {
+		head, ok := sock.Peek(l.fd)
+		unread = ok && head == j.head
+	}
+	if !unread && !(failed && s.now().Sub(j.began) < tooSoon) {
+		l.failures = 0
+		return
+	}
+	if unread {
+		sock.Drop(l.fd)
+		if l.failures == 0 {
+			s.log.warn("%s: %s[%d] left its datagram unread, dropped", j.e.label, j.e.Program, j.pid)
+		}
+	}
+	d := min(firstBackoff<<min(l.failures, 16), lastBackoff)
+	l.failures++
+	l.backoff = true
+	s.after(d, func() {
+		l.backoff = false
+		s.watch(l)
+	})
 }
 
 // finish is the end of a built-in's conversation.
 func (s *server) finish(j *job, err error) {
 	delete(s.jobs, j)
 	if err != nil && err != io.EOF && !errors.Is(err, os.ErrClosed) {
-		s.log.debug("%s: %v", j.entry.label, err)
+		s.log.debug("%s: %v", j.e.label, err)
 	}
 	s.ended(j)
 }
 
 // ended gives back what a job had, whatever kind it was.
 func (s *server) ended(j *job) {
-	e := j.entry
+	e := j.e
 	full := e.tally.Full()
 	e.tally.Done(j.src)
 	if l := j.l; l.holder == j {

@@ -80,7 +80,7 @@ func (s *server) apply(cfg *config) diff {
 			d.kept++
 		}
 		e.spec = sp
-		e.tally.SetLimits(sp.Limits)
+		e.tally.SetLimits(sp.limits)
 		s.entries = append(s.entries, e)
 	}
 	var held []*entry
@@ -181,7 +181,7 @@ func (s *server) reset(l *listener) error {
 
 // same says whether two readings ask for the same.
 func (sp *spec) same(b *spec) bool {
-	return sp.Wait == b.Wait && sp.Limits == b.Limits && sp.opts == b.opts && sp.Internal == b.Internal &&
+	return sp.Wait == b.Wait && sp.limits == b.limits && sp.wrapped == b.wrapped && sp.opts == b.opts && sp.Internal == b.Internal &&
 		sp.Program == b.Program && sp.User == b.User && sp.Group == b.Group && sp.Class == b.Class &&
 		slices.Equal(sp.Args, b.Args) && slices.Equal(sp.addrs, b.addrs)
 }

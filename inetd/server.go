@@ -8,6 +8,7 @@ import (
 	"inetd/inetd/child"
 	"inetd/inetd/event"
 	"inetd/inetd/sock"
+	"inetd/libwrap"
 )
 
 // A server owns all state of the daemon. One goroutine runs its loop and is
@@ -37,6 +38,8 @@ type server struct {
 	loading    bool // a reload is on its way
 	reloads    int  // asked for since it began
 	quit       bool
+	tables     *libwrap.Tables
+	checks     int // access checks away from the loop
 }
 
 // A stopper is a timer.
@@ -55,6 +58,7 @@ func newServer(o *options, log *logger, set event.Set) *server {
 		start:     child.Start,
 		jobs:      make(map[*job]struct{}),
 		spare:     newSpare(),
+		tables:    &libwrap.Tables{Allow: hostsAllow, Deny: hostsDeny},
 		batch:     sock.NewBatch(),
 		listeners: make(map[sock.Addr]*listener),
 		mux:       make(map[string]*entry),

@@ -16,6 +16,7 @@ type Plan struct {
 	Path string
 	Argv []string
 	Env  []string
+	Settings
 
 	cred *syscall.Credential
 }
@@ -24,6 +25,14 @@ type Plan struct {
 // daemon's identity, which is all that a daemon without root can do.
 func (p *Plan) SetIdentity(id Identity) {
 	p.cred = &syscall.Credential{Uid: id.UID, Gid: id.GID, Groups: id.Groups}
+}
+
+// Identity is what servers of the plan run as.
+func (p *Plan) Identity() Identity {
+	if p.cred == nil {
+		return Identity{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
+	}
+	return Identity{UID: p.cred.Uid, GID: p.cred.Gid, Groups: p.cred.Groups}
 }
 
 // An Identity is what a server runs as. Groups are all its groups, GID among
@@ -37,6 +46,9 @@ type Identity struct {
 // others, in a session of its own. Groups, gid and uid are set in that order
 // and the program is not executed unless the kernel granted each; an error
 // says that nothing was started. pidfd is -1 where the system has none.
+//
+// A plan with Settings starts through a helper (see Help), whose failures show
+// in the exit status instead.
 func Start(p *Plan, fd int) (pid, pidfd int, err error) {
 	pidfd = -1
 	f := uintptr(fd)
@@ -46,7 +58,14 @@ func Start(p *Plan, fd int) (pid, pidfd int, err error) {
 		Sys:   &syscall.SysProcAttr{Setsid: true, Credential: p.cred},
 	}
 	wantPidfd(attr.Sys, &pidfd)
-	pid, err = syscall.ForkExec(p.Path, p.Argv, &attr)
+	path, argv := p.Path, p.Argv
+	if !p.Settings.empty() {
+		if path, argv, err = p.helped(); err != nil {
+			return 0, -1, err
+		}
+		attr.Sys.Credential = nil
+	}
+	pid, err = syscall.ForkExec(path, argv, &attr)
 	if err != nil {
 		return 0, -1, explain(p, err)
 	}

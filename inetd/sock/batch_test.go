@@ -53,7 +53,7 @@ func listenBatch(t testing.TB, a Addr) netip.AddrPort {
 	if a.Path != "" {
 		return netip.AddrPort{}
 	}
-	return netip.AddrPortFrom(a.IP.Addr(), Port(fd))
+	return netip.AddrPortFrom(a.IP.Addr(), Local(fd).Port())
 }
 
 func echoBatch(t testing.TB, b *Batch, fd int) {

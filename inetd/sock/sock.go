@@ -239,13 +239,13 @@ func Close(fd int, a Addr) {
 	}
 }
 
-// Port is the port a socket is bound to.
-func Port(fd int) uint16 {
+// Local is the address of this end of a socket, invalid for a unix-domain one.
+func Local(fd int) netip.AddrPort {
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
-		return 0
+		return netip.AddrPort{}
 	}
-	return AddrPort(sa).Port()
+	return AddrPort(sa)
 }
 
 // Accept takes the next connection. Its descriptor is blocking and
@@ -344,4 +344,17 @@ func Split(fd int, a Addr, o Options) (conn, listener int, peer netip.AddrPort, 
 	}
 	SetNonblock(fd, false)
 	return fd, listener, d.From, reuse(listener, 0)
+}
+
+// Dup takes the socket out of a file that the runtime's poller serves.
+func Dup(f *os.File) (int, error) {
+	rc, err := f.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd := -1
+	cerr := rc.Control(func(old uintptr) {
+		fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 3)
+	})
+	return fd, errors.Join(cerr, err)
 }

@@ -1,0 +1,153 @@
+package child
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Settings are what Go cannot do between fork and exec. The few services that
+// ask for them start through the daemon's own program, which makes the
+// settings, takes the identity and executes the server: the zero value costs
+// nothing.
+type Settings struct {
+	Umask   *int // nil keeps the daemon's 022
+	Nice    int  // added to the nice value
+	Rlimits []Rlimit
+}
+
+// A Rlimit is one resource limit, soft and hard, in the units of setrlimit(2).
+type Rlimit struct {
+	Resource   int // syscall.RLIMIT_…
+	Soft, Hard uint64
+}
+
+func (s *Settings) empty() bool { return s.Umask == nil && s.Nice == 0 && len(s.Rlimits) == 0 }
+
+const helperName = "inetd-child"
+
+// Exit statuses of a helper that could not execute the server.
+const (
+	ExitSettings = 125 // nice value, umask or resource limit
+	ExitIdentity = 126 // groups, gid or uid
+	ExitExec     = 127
+)
+
+// helped is the path and argv of the helper for p.
+func (p *Plan) helped() (path string, argv []string, err error) {
+	if path, err = os.Executable(); err != nil {
+		return "", nil, err
+	}
+	argv = []string{helperName}
+	if p.Umask != nil {
+		argv = append(argv, fmt.Sprintf("umask=%d", *p.Umask))
+	}
+	if p.Nice != 0 {
+		argv = append(argv, fmt.Sprintf("nice=%d", p.Nice))
+	}
+	for _, l := range p.Rlimits {
+		argv = append(argv, fmt.Sprintf("rlimit=%d,%d,%d", l.Resource, l.Soft, l.Hard))
+	}
+	if c := p.cred; c != nil {
+		ids := []string{strconv.Itoa(int(c.Uid)), strconv.Itoa(int(c.Gid))}
+		for _, g := range c.Groups {
+			ids = append(ids, strconv.Itoa(int(g)))
+		}
+		argv = append(argv, "identity="+strings.Join(ids, ","))
+	}
+	argv = append(argv, "--", p.Path)
+	return path, append(argv, p.Argv...), nil
+}
+
+// IsHelper says whether this process was started by Start to become a server.
+func IsHelper() bool { return len(os.Args) > 0 && os.Args[0] == helperName }
+
+// Help makes the settings and becomes the server; it returns only on failure,
+// with an exit status. It prints nothing: its descriptors are the client's.
+func Help() int {
+	// On Linux the nice value is a thread's.
+	runtime.LockOSThread()
+	args := os.Args[1:]
+	var identity []int
+	for len(args) > 0 && args[0] != "--" {
+		key, val, _ := strings.Cut(args[0], "=")
+		n, err := numbers(val)
+		if err == nil && key == "identity" && len(n) >= 2 {
+			identity = n
+		} else if err != nil || set(key, n) != nil {
+			return ExitSettings
+		}
+		args = args[1:]
+	}
+	if len(args) < 2 {
+		return ExitSettings
+	}
+	if identity != nil && become(identity[0], identity[1], identity[2:]) != nil {
+		return ExitIdentity
+	}
+	syscall.Exec(args[1], args[2:], os.Environ())
+	return ExitExec
+}
+
+func numbers(s string) ([]int, error) {
+	var ns []int
+	for f := range strings.SplitSeq(s, ",") {
+		// Resource limits are unsigned, nice values are not: the bits count.
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			u, uerr := strconv.ParseUint(f, 10, 64)
+			if uerr != nil {
+				return nil, err
+			}
+			n = int64(u)
+		}
+		ns = append(ns, int(n))
+	}
+	return ns, nil
+}
+
+func set(key string, n []int) error {
+	switch {
+	case key == "umask" && len(n) == 1:
+		syscall.Umask(n[0])
+		return nil
+	case key == "nice" && len(n) == 1:
+		return addNice(n[0])
+	case key == "rlimit" && len(n) == 3:
+		return setrlimit(n[0], uint64(n[1]), uint64(n[2]))
+	}
+	return syscall.EINVAL
+}
+
+// become takes an identity and proves that it is the only one left.
+func become(uid, gid int, groups []int) error {
+	if err := syscall.Setgroups(groups); err != nil {
+		return err
+	}
+	if err := syscall.Setgid(gid); err != nil {
+		return err
+	}
+	if err := syscall.Setuid(uid); err != nil {
+		return err
+	}
+	now, err := syscall.Getgroups()
+	if err != nil {
+		return err
+	}
+	for _, g := range now {
+		if g != gid && !slices.Contains(groups, g) {
+			return syscall.EPERM
+		}
+	}
+	if syscall.Getuid() != uid || syscall.Geteuid() != uid || syscall.Getgid() != gid || syscall.Getegid() != gid {
+		return syscall.EPERM
+	}
+	if uid != 0 && syscall.Setuid(0) == nil {
+		return syscall.EPERM
+	}
+	return nil
+}

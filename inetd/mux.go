@@ -1,0 +1,65 @@
+package main
+
+import (
+	"maps"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"inetd/inetd/conf"
+	"inetd/inetd/sock"
+	"inetd/services"
+)
+
+// muxAsk reads which service a tcpmux client wants. It runs away from the loop.
+func (s *server) muxAsk(c conn, j *job) {
+	name, err := services.ReadMuxName(j.conn)
+	fd := -1
+	if err == nil {
+		fd, err = sock.Dup(j.conn.File())
+	}
+	if err != nil {
+		j.conn.Write([]byte(services.MuxRefused))
+	}
+	j.conn.Close()
+	s.set.Post(func() {
+		s.finish(j, err)
+		if err == nil {
+			c.fd = fd
+			s.muxGo(c, name)
+		}
+	})
+}
+
+// muxGo hands a tcpmux client to the entry it asked for, under that entry's
+// own rules and limits. Only entries of tcpmux can be had.
+func (s *server) muxGo(c conn, name string) {
+	if name == "help" {
+		names := slices.Sorted(maps.Keys(s.mux))
+		tell(c, string(services.AppendMuxHelp(nil, names)))
+		discard(c)
+		return
+	}
+	e := s.mux[name]
+	if e == nil || e.resting || e.tally.Full() {
+		tell(c, services.MuxRefused)
+		discard(c)
+		return
+	}
+	c.e = e
+	s.screen(c)
+}
+
+// muxReady is called when e's server is about to start: the daemon answers for
+// one that knows nothing of tcpmux.
+func muxReady(c conn) {
+	if c.e.Mux == conf.MuxPlus {
+		tell(c, services.MuxGo)
+	}
+	sock.SetNonblock(c.fd, false)
+}
+
+// tell sends a short line on a new connection, whose buffer has room for it.
+func tell(c conn, text string) {
+	unix.SendmsgN(c.fd, []byte(text), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+}
