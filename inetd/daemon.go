@@ -55,7 +55,7 @@ func detach(o *options) error {
 		files[2] = os.Stderr
 	}
 	p, err := os.StartProcess(self, os.Args, &os.ProcAttr{
-		Dir:   "/",
+		Dir:   o.dir,
 		Env:   append(os.Environ(), detachEnv+"=1"),
 		Files: files,
 		Sys:   &syscall.SysProcAttr{Setsid: true},

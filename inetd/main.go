@@ -50,11 +50,9 @@ type options struct {
 	host    string
 	limits  conf.Limits // -R, -c, -C, -s: for entries that give none
 	pidFile string
+	dir     string // where the program was started
 	files   []string
 }
-
-// errUsage is an error of the command line: the usage follows it.
-var errUsage = errors.New("")
 
 func parseArgs(args []string) (*options, error) {
 	o := &options{
@@ -121,15 +119,24 @@ func parseArgs(args []string) (*options, error) {
 	if len(files) == 0 {
 		files = []string{"/etc/inetd.conf"}
 	}
-	// The daemon's directory will be / and the files are read again.
+	// The daemon's directory will be /, and detaching reads the arguments again.
+	if o.dir, err = os.Getwd(); err != nil {
+		return nil, err
+	}
+	if o.pidFile != "" {
+		o.pidFile = absolute(o.dir, o.pidFile)
+	}
 	for _, f := range files {
-		abs, err := filepath.Abs(f)
-		if err != nil {
-			return nil, err
-		}
-		o.files = append(o.files, abs)
+		o.files = append(o.files, absolute(o.dir, f))
 	}
 	return o, nil
+}
+
+func absolute(dir, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(dir, name)
 }
 
 var errVersion = errors.New("version asked for")
