@@ -30,8 +30,15 @@ bin/tcpd: FORCE
 bin/%: FORCE
 	$(BUILD) -o $@ ./tcpd/$*
 
+# The example programs, and a tcpd that reads the example access files.
 run: all
-	@sh examples/run bin
+	@mkdir -p bin/examples
+	@cp bin/inetd bin/examples/
+	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/examples/ ./examples/...
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.syslogFacility=$(SYSLOG_FACILITY) \
+	  -X main.hostsAllow=$(CURDIR)/examples/hosts.allow -X main.hostsDeny=$(CURDIR)/examples/hosts.deny' \
+	  -o bin/examples/tcpd ./tcpd
+	@sh examples/run bin/examples
 
 # As root this includes what needs root.
 test:
@@ -46,7 +53,7 @@ race:
 	$(GO) test -race ./...
 
 bench: all
-	sh bench/run bin
+	$(GO) run ./inetd/bench -bin bin $(BENCHFLAGS)
 
 fuzz:
 	@for pkg in $$($(GO) list ./...); do \

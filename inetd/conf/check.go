@@ -117,6 +117,10 @@ func (e *Env) checkInternal(s *Service, at func(string) Pos, l *ErrorList) {
 	if s.Internal == "" {
 		return
 	}
+	if s.Proto == "unix" && s.Socktype == Dgram {
+		l.Errorf(at(FieldProgram), FieldProgram, "there are no internal dgram services on unix sockets")
+		return
+	}
 	names := []string{s.Name}
 	if len(s.Args) > 0 {
 		names = []string{s.Args[0]}
@@ -145,6 +149,10 @@ func (e *Env) checkWait(s *Service, at func(string) Pos, l *ErrorList) {
 		s.Wait = false
 	case s.Mux != NoMux && s.Wait:
 		l.Errorf(at(FieldWait), FieldWait, "a tcpmux service is nowait")
+	case !s.Wait && (s.Socktype == Raw || s.Socktype == RDM):
+		l.Errorf(at(FieldWait), FieldWait, "a %s service is wait: there are no connections to hand out", s.Socktype)
+	case !s.Wait && s.Socktype == Dgram && s.Proto == "unix":
+		l.Errorf(at(FieldWait), FieldWait, "a dgram service on a unix socket is wait")
 	case s.Socktype == Dgram && !s.Wait:
 		l.Warnf(at(FieldWait), FieldWait, "nowait on a dgram service: each client gets a server with a socket of its own")
 	case s.Wait && s.Limits.Children > 1:
