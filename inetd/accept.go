@@ -14,6 +14,7 @@ import (
 // itself with whatever is in its queue.
 type conn struct {
 	fd   int
+	own  bool           // the descriptor is this client's alone
 	peer netip.AddrPort // invalid for wait entries and unix-domain clients
 	l    *listener
 	e    *entry      // of l, or the one a tcpmux client asked for
@@ -45,6 +46,7 @@ func (s *server) accept(l *listener) {
 	fd, peer, err := sock.Accept(l.fd)
 	switch {
 	case err == nil:
+		s.fed()
 	case sock.Gone(err):
 		return
 	case sock.Scarce(err):
@@ -54,7 +56,7 @@ func (s *server) accept(l *listener) {
 		s.log.warn("%s: accept: %v", l.entry.label, err)
 		return
 	}
-	c := conn{fd: fd, peer: peer, l: l, e: l.entry}
+	c := conn{fd: fd, own: true, peer: peer, l: l, e: l.entry}
 	if peer.Port() == ftpData && l.entry.Proto == "tcp" {
 		s.refuseClient(c, "ftp bounce (source port 20)")
 		return
@@ -73,7 +75,7 @@ func (s *server) connect(l *listener) {
 		l.fd = fresh
 		s.setMode(l)
 		s.watch(l)
-		s.screen(conn{fd: fd, peer: peer, l: l, e: l.entry})
+		s.screen(conn{fd: fd, own: true, peer: peer, l: l, e: l.entry})
 	case sock.Gone(err):
 	case sock.Scarce(err):
 		s.starve(l, err)
@@ -86,30 +88,44 @@ func (s *server) connect(l *listener) {
 // starve stops listening at l until a descriptor is free again. Clients wait
 // in the queue meanwhile; level-triggered readiness would have the daemon spin.
 func (s *server) starve(l *listener, err error) {
-	if len(s.starved) == 0 {
+	if !s.hungry {
+		s.hungry = true
 		s.log.err("%s: %v: clients wait until descriptors are free", l.entry.label, err)
-		// Descriptors may also come free without the daemon knowing.
-		s.after(time.Second, s.feed)
 	}
 	if !l.starved {
 		l.starved = true
 		s.starved = append(s.starved, l)
 		s.watch(l)
 	}
+	// Descriptors may also come free without the daemon knowing.
+	if s.meal == nil {
+		s.meal = s.after(time.Second, func() {
+			s.meal = nil
+			s.feed()
+		})
+	}
 }
 
-// feed ends what starve began. A listener that finds nothing again comes back
-// through starve.
+// feed tries what starve stopped. A listener that finds nothing again comes
+// back through starve.
 func (s *server) feed() {
-	if !s.spare.fill() {
-		s.after(time.Second, s.feed)
-		return
-	}
 	starved := s.starved
 	s.starved = nil
 	for _, l := range starved {
 		l.starved = false
+		if !s.spare.fill() {
+			s.starve(l, unix.EMFILE)
+			continue
+		}
 		s.watch(l)
+	}
+}
+
+// fed ends an episode: a client was accepted.
+func (s *server) fed() {
+	if s.hungry && len(s.starved) == 0 {
+		s.hungry = false
+		s.log.info("descriptors are free again")
 	}
 }
 

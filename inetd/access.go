@@ -82,6 +82,9 @@ func (s *server) screen(c conn) {
 		s.set.Post(func() {
 			s.checks--
 			s.unhold(c)
+			if !c.own && c.l.fd != c.fd {
+				return // closed by a reload
+			}
 			if err != nil {
 				s.log.err("%s: %s: %v", c.e.label, v.Rule, err)
 				v.Allowed, v.Delegated = false, false
@@ -94,7 +97,7 @@ func (s *server) screen(c conn) {
 // request is what rules may ask about a client.
 func (s *server) request(c conn) *libwrap.Request {
 	r := &libwrap.Request{Daemon: c.e.wrapped.daemon, Lookup: libwrap.System{}, Client: endpoint(c.peer)}
-	if c.fd == c.l.fd && c.l.addr.Type == sock.Dgram {
+	if !c.own && c.l.addr.Type == sock.Dgram {
 		if d, ok := sock.Peek(c.fd); ok {
 			r.Client = endpoint(d.From)
 		}
@@ -207,22 +210,22 @@ func (s *server) wrapLog(e *entry) func(syslog.Priority, string) {
 // hold keeps the loop from the socket of a wait entry while its next client is
 // looked up.
 func (s *server) hold(c conn) {
-	if c.fd == c.l.fd {
+	if !c.own {
 		c.l.holder = &job{e: c.e}
 		s.watch(c.l)
 	}
 }
 
 func (s *server) unhold(c conn) {
-	if c.fd == c.l.fd {
+	if !c.own {
 		c.l.holder = nil
-		s.watch(c.l)
+		s.release(c.l)
 	}
 }
 
 // client is the connection as actions touch it, nil where there is none yet.
 func (c conn) client() libwrap.Conn {
-	if c.fd == c.l.fd {
+	if !c.own {
 		return nil
 	}
 	return libwrap.FD(c.fd)

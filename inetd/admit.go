@@ -48,7 +48,7 @@ func (s *server) drop(c conn) {
 // that the loop does not find it again.
 func discard(c conn) {
 	switch {
-	case c.fd != c.l.fd:
+	case c.own:
 		unix.Close(c.fd)
 	case c.l.addr.Type == sock.Dgram:
 		sock.Drop(c.fd)

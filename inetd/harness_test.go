@@ -293,6 +293,10 @@ func freePort(t testing.TB) int {
 }
 
 func portFree(port int) bool {
+	// A process on its way from fork to exec would have the sockets for a
+	// moment longer.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	addr := net.JoinHostPort("", strconv.Itoa(port))
 	l, err := net.Listen("tcp", addr)
 	if err != nil {

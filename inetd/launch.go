@@ -44,7 +44,7 @@ func (s *server) spawn(c conn) {
 		plan = c.plan
 	}
 	j := &job{e: e, l: c.l, src: c.peer.Addr()}
-	if c.fd == c.l.fd {
+	if !c.own {
 		j.began = s.now()
 		if c.l.addr.Type == sock.Dgram {
 			j.head, _ = sock.Peek(c.fd)
@@ -65,7 +65,7 @@ func (s *server) spawn(c conn) {
 		return
 	}
 	j.pid = pid
-	if c.fd == c.l.fd {
+	if !c.own {
 		c.l.holder = j
 	} else {
 		unix.Close(c.fd)

@@ -37,6 +37,7 @@ type loader struct {
 	opts *options
 	root bool
 	env  []string // for servers
+	ipv6 bool     // the kernel has it
 }
 
 // load reads everything anew. An error says that a file could not be read and
@@ -47,6 +48,7 @@ func (ld *loader) load() (*config, error) {
 		return nil, err
 	}
 	db := names.New()
+	ld.ipv6 = hasIPv6()
 	env := environment(db)
 	cfg := new(config)
 	var all []*conf.Service
@@ -147,7 +149,7 @@ func (ld *loader) prepare(svc *conf.Service, db *names.DB, problems *conf.ErrorL
 		sp.owner(db)
 	}
 	if svc.Mux == conf.NoMux {
-		if err := sp.resolve(db); err != nil {
+		if err := ld.resolve(sp, db); err != nil {
 			problems.Errorf(svc.Pos, conf.FieldHost, "%w", err)
 		}
 	}
@@ -170,7 +172,7 @@ func (sp *spec) owner(db *names.DB) {
 
 // resolve finds the addresses to bind. A host that cannot be resolved is an
 // error; the others are still served.
-func (sp *spec) resolve(db *names.DB) error {
+func (ld *loader) resolve(sp *spec, db *names.DB) error {
 	a := sock.Addr{Type: socktypes[sp.Socktype]}
 	if sp.Proto == "unix" {
 		a.Path = sp.Name
@@ -186,7 +188,7 @@ func (sp *spec) resolve(db *names.DB) error {
 	}
 	var errs []error
 	for _, h := range hosts {
-		ips, err := lookup(h, sp.Family)
+		ips, err := ld.lookup(h, sp.Family)
 		if err != nil {
 			errs = append(errs, err)
 		}
@@ -204,13 +206,13 @@ func (sp *spec) resolve(db *names.DB) error {
 var socktypes = map[conf.Socktype]int{conf.Stream: sock.Stream, conf.Dgram: sock.Dgram, conf.Raw: sock.Raw, conf.RDM: sock.RDM, conf.Seqpacket: sock.Seqpacket}
 
 // lookup turns a host into the addresses of the family.
-func lookup(host string, f conf.Family) ([]netip.Addr, error) {
+func (ld *loader) lookup(host string, f conf.Family) ([]netip.Addr, error) {
 	if host == "*" {
 		switch f {
 		case conf.V4:
 			return []netip.Addr{netip.IPv4Unspecified()}, nil
 		case conf.Both:
-			if hasIPv6() {
+			if ld.ipv6 {
 				return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}, nil
 			}
 			return []netip.Addr{netip.IPv4Unspecified()}, nil

@@ -29,7 +29,9 @@ type server struct {
 	entries    []*entry // in the order of the files
 	listeners  map[sock.Addr]*listener
 	mux        map[string]*entry // reached through tcpmux, by lower-case name
-	starved    []*listener       // paused until a descriptor is free
+	starved    []*listener       // wait until a descriptor is free
+	hungry     bool              // since the last accept
+	meal       stopper
 	spare      spare
 	jobs       map[*job]struct{} // built-ins at work
 	batch      *sock.Batch

@@ -1,0 +1,284 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// subreaper makes the daemons that detach children of the tests, so that their
+// exit status can be had.
+func subreaper(t testing.TB) {
+	t.Helper()
+	if err := becomeSubreaper(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var becomeSubreaper = sync.OnceValue(func() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })
+
+// waitOrphan waits for a process that has become the test's child.
+func waitOrphan(pid int) error {
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(pid, &status, 0, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == nil && status != 0 {
+			err = fmt.Errorf("wait status %#x", int(status))
+		}
+		return err
+	}
+}
+
+func readPid(t testing.TB, file string) int {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || string(text) != strconv.Itoa(pid)+"\n" {
+		t.Fatalf("pid file = %q, want a number and a newline", text)
+	}
+	return pid
+}
+
+// detached starts inetd as an administrator does and returns its pid.
+func detached(t *testing.T, cmd *exec.Cmd, pidFile string) int {
+	t.Helper()
+	subreaper(t)
+	// Output comes back when nobody has the pipe open any more: the daemon
+	// must not keep it.
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Fatalf("start = %q, %v, want no output and success", out, err)
+	}
+	pid := readPid(t, pidFile)
+	t.Cleanup(func() {
+		unix.Kill(pid, unix.SIGKILL)
+		unix.Wait4(pid, nil, 0, nil)
+	})
+	return pid
+}
+
+func writeConf(t testing.TB, text string) (file, pidFile string) {
+	t.Helper()
+	dir := t.TempDir()
+	file = filepath.Join(dir, "inetd.conf")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file, filepath.Join(dir, "inetd.pid")
+}
+
+func TestDetach(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	file, pidFile := writeConf(t, in("%d stream tcp nowait $me /bin/cat cat\n", p))
+	cmd := command("-p", "inetd.pid", "inetd.conf") // relative to the directory it is started in
+	cmd.Dir = filepath.Dir(file)
+	cmd.Stdin = tty(t)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	pid := detached(t, cmd, pidFile)
+
+	// It listens as soon as the one that was started has ended.
+	c := dial(t, "tcp", local(p))
+	d := proc(pid)
+	if pid == cmd.Process.Pid {
+		t.Error("the process that was started is the daemon")
+	}
+	st := d.stat()
+	for _, tt := range []struct{ what, got, want string }{
+		{"parent", st[statParent], strconv.Itoa(os.Getpid())},
+		{"session", st[statSession], strconv.Itoa(pid)},
+		{"terminal", st[statTTY], "0"},
+		{"directory", d.cwd(), "/"},
+		{"umask", d.status("Umask"), "0022"},
+		{"descriptor 0", d.fds()[0], "/dev/null"},
+		{"descriptor 1", d.fds()[1], "/dev/null"},
+		{"descriptor 2", d.fds()[2], "/dev/null"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s of the daemon = %q, want %q", tt.what, tt.got, tt.want)
+		}
+	}
+	for _, kv := range d.environ() {
+		if strings.HasPrefix(kv, detachEnv) {
+			// What it was started with stays there; what it passes on does not.
+			if env := onlyChild(t, d, "cat").read("environ"); strings.Contains(env, detachEnv) {
+				t.Errorf("environment of a server has %s", detachEnv)
+			}
+		}
+	}
+	wantEcho(t, c, "hello\n")
+
+	// The file is found again although the directory is another now.
+	q := freePort(t)
+	if err := os.WriteFile(file, []byte(in("%d stream tcp nowait $me /bin/cat cat\n", q)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	unix.Kill(pid, unix.SIGHUP)
+	eventually(t, "the new service", func() bool { return len(inodes(t, "tcp", q)) > 0 })
+	wantAnswer(t, "tcp", local(q), "hello\n", "hello\n")
+
+	unix.Kill(pid, unix.SIGTERM)
+	if err := waitOrphan(pid); err != nil {
+		t.Errorf("exit on SIGTERM = %v, want success", err)
+	}
+	if _, err := os.Lstat(pidFile); !os.IsNotExist(err) {
+		t.Errorf("pid file after the end: %v, want it gone", err)
+	}
+	wantRefused(t, "tcp", local(q))
+}
+
+// tty is the user's end of a new terminal.
+func tty(t *testing.T) *os.File {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no terminals: %v", err)
+	}
+	t.Cleanup(func() { master.Close() })
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// SIGINT ends the daemon as SIGTERM does.
+func TestInterrupt(t *testing.T) {
+	t.Parallel()
+	d := start(t, "")
+	d.signal(os.Interrupt)
+	<-d.done
+	if _, err := os.Lstat(filepath.Join(d.dir, "inetd.pid")); !os.IsNotExist(err) {
+		t.Errorf("pid file after the end: %v, want it gone", err)
+	}
+}
+
+// A second daemon does not start, and leaves the first and its pid file alone.
+func TestSecondInstance(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	file, pidFile := writeConf(t, in("%d stream tcp nowait $me /bin/cat cat\n", p))
+	pid := detached(t, command("-p", pidFile, file), pidFile)
+	want := fmt.Sprintf("inetd: %s: another inetd is running, pid %d\n", pidFile, pid)
+	for _, args := range [][]string{nil, {"-i"}, {"-d"}} {
+		cmd := command(append(args, "-p", pidFile, file)...)
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 1 || string(out) != want {
+			t.Errorf("second inetd %q = %q, %v, want %q and exit status 1", args, out, err, want)
+		}
+		if got := readPid(t, pidFile); got != pid {
+			t.Errorf("pid file after a second inetd = %d, want %d", got, pid)
+		}
+	}
+	wantAnswer(t, "tcp", local(p), "hello\n", "hello\n")
+
+	// The file of one that was killed is no obstacle.
+	unix.Kill(pid, unix.SIGKILL)
+	unix.Wait4(pid, nil, 0, nil)
+	if again := detached(t, command("-p", pidFile, file), pidFile); again == pid {
+		t.Errorf("pid file still has %d", pid)
+	}
+	wantAnswer(t, "tcp", local(p), "hello\n", "hello\n")
+}
+
+// Somebody else's file in the place of the pid file stays.
+func TestPidFileReplaced(t *testing.T) {
+	t.Parallel()
+	d := start(t, "")
+	pidFile := filepath.Join(d.dir, "inetd.pid")
+	os.Remove(pidFile)
+	if err := os.WriteFile(pidFile, []byte("1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d.signal(syscall.SIGTERM)
+	<-d.done
+	if text, err := os.ReadFile(pidFile); string(text) != "1\n" {
+		t.Errorf("pid file of another = %q, %v, want %q", text, err, "1\n")
+	}
+}
+
+// A symbolic link in the place of the pid file is not followed.
+func TestPidFileLink(t *testing.T) {
+	t.Parallel()
+	file, pidFile := writeConf(t, "")
+	precious := filepath.Join(filepath.Dir(file), "precious")
+	if err := os.WriteFile(precious, []byte("data"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(precious, pidFile); err != nil {
+		t.Fatal(err)
+	}
+	cmd := command("-p", pidFile, file)
+	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("inetd -p link = %q, %v, want exit status 1", out, err)
+	}
+	if text, _ := os.ReadFile(precious); string(text) != "data" {
+		t.Errorf("file that the link names = %q, want it unchanged", text)
+	}
+}
+
+// What keeps the daemon from starting is said by the process that was started.
+func TestFailingStart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	good := filepath.Join(dir, "inetd.conf")
+	if err := os.WriteFile(good, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	missing := filepath.Join(dir, "missing.conf")
+	pidFile := filepath.Join(dir, "pid")
+	for _, tt := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{[]string{"-p", pidFile, missing}, 1, fmt.Sprintf("inetd: stat %s: no such file or directory\n", missing)},
+		{[]string{"-i", "-p", pidFile, missing}, 1, fmt.Sprintf("inetd: stat %s: no such file or directory\n", missing)},
+		{[]string{"-p", pidFile, good, missing}, 1, fmt.Sprintf("inetd: stat %s: no such file or directory\n", missing)},
+		{[]string{"-p", filepath.Join(dir, "no/pid"), good}, 1, fmt.Sprintf("inetd: open %s: no such file or directory\n", filepath.Join(dir, "no/pid"))},
+		{[]string{"-x"}, 2, "inetd: unknown option -x\n" + usage},
+		{[]string{"-R"}, 2, "inetd: option -R takes an argument\n" + usage},
+		{[]string{"-R", "many"}, 2, "inetd: option -R: \"many\" is not a number (0 is unlimited)\n" + usage},
+		{[]string{"-q0"}, 2, "inetd: option -q: \"0\" is not a queue length from 1 to 65535\n" + usage},
+	} {
+		var stdout, stderr bytes.Buffer
+		cmd := command(tt.args...)
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		cmd.Run()
+		if got := cmd.ProcessState.ExitCode(); got != tt.status || stderr.String() != tt.want || stdout.Len() > 0 {
+			t.Errorf("inetd %q = %d, stderr %q, stdout %q, want %d, %q", tt.args, got, stderr.String(), stdout.String(), tt.status, tt.want)
+		}
+		if _, err := os.Lstat(pidFile); !os.IsNotExist(err) {
+			t.Errorf("inetd %q: pid file: %v, want none", tt.args, err)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	if out, err := command("-V").Output(); err != nil || string(out) != "inetd "+version+"\n" {
+		t.Errorf("inetd -V = %q, %v", out, err)
+	}
+}
