@@ -3,6 +3,7 @@ package conf
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 )
@@ -24,6 +25,8 @@ type Env struct {
 	Program func(path string) error
 	// Proto says whether protocols(5) has the name.
 	Proto func(name string) bool
+	// Network finds a name of networks(5). It may be nil.
+	Network func(name string) (netip.Prefix, bool)
 }
 
 // Fields are the names that errors and the manual give to the parts of an
@@ -48,8 +51,11 @@ func (e *Env) Check(s *Service, at func(field string) Pos, l *ErrorList) {
 	e.checkInternal(s, at, l)
 	e.checkWait(s, at, l)
 	e.checkIdentity(s, at, l)
-	if s.Internal == "" {
+	if s.Internal == "" && (s.Xinetd == nil || s.Xinetd.Redirect == nil) {
 		e.checkProgram(s, at, l)
+	}
+	if s.Xinetd != nil {
+		e.checkXinetd(s, at, l)
 	}
 }
 
@@ -163,6 +169,9 @@ func (e *Env) checkWait(s *Service, at func(string) Pos, l *ErrorList) {
 func (e *Env) checkIdentity(s *Service, at func(string) Pos, l *ErrorList) {
 	if s.Class != "" {
 		l.Warnf(at(FieldUser), FieldUser, "login class %q is ignored: this system has none", s.Class)
+	}
+	if s.User == "" && s.Xinetd != nil {
+		return // nothing runs as anybody
 	}
 	if err := e.User(s.User); err != nil {
 		l.Warnf(at(FieldUser), FieldUser, "%w", err)

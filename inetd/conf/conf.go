@@ -7,6 +7,7 @@ package conf
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -70,11 +71,16 @@ type Limits struct {
 	Children       Max // servers at a time; over it clients wait in the queue
 	SourceRate     Max // starts in 60 seconds for one client address; over it that client is refused
 	SourceChildren Max // servers at a time for one client address; over it that client is refused
+
+	Refuse bool // over Children clients are refused, as by xinetd, and Never is none at all
+	CPS    CPS  // xinetd's rate
 }
 
 // Or fills what l leaves open from d.
 func (l Limits) Or(d Limits) Limits {
-	return Limits{l.Rate.Or(d.Rate), l.Children.Or(d.Children), l.SourceRate.Or(d.SourceRate), l.SourceChildren.Or(d.SourceChildren)}
+	l.Rate, l.Children = l.Rate.Or(d.Rate), l.Children.Or(d.Children)
+	l.SourceRate, l.SourceChildren = l.SourceRate.Or(d.SourceRate), l.SourceChildren.Or(d.SourceChildren)
+	return l
 }
 
 // A Mux marks an entry that is reached through tcpmux(1078) and has no socket.
@@ -125,6 +131,8 @@ type Service struct {
 	Internal           string   // name of the built-in, "" for a program
 	Program            string   // path, "" for a built-in
 	Args               []string // argv, from argv[0] on; for a built-in its options
+
+	Xinetd *Xinetd // nil unless the entry is one of xinetd.conf(5)
 }
 
 // Label names the service in every message: ftp/tcp, with the address in front
@@ -173,6 +181,9 @@ func (s *Service) Key() string {
 	k := s.HostList() + ":" + s.Name + "/" + s.Socktype.String() + "/" + s.ProtoField()
 	if s.Mux != NoMux {
 		k += "/mux"
+	}
+	if x := s.Xinetd; x != nil && (x.Unlisted || x.ID != s.Name) {
+		k += "/" + strconv.Itoa(int(s.Port)) + "/" + x.ID
 	}
 	return k
 }
