@@ -3,6 +3,7 @@ package event
 import (
 	"encoding/binary"
 	"fmt"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,7 @@ type epoll struct {
 	events     []Event
 	posts      posts
 	fallback   *sigchld // nil until a child without pidfd comes
+	quiet      bool     // SIGCHLD is off
 }
 
 type child struct {
@@ -73,7 +75,19 @@ func (e *epoll) Child(pid, pidfd int, tag any) error {
 		e.Post(func() {})
 		return nil
 	}
+	if !e.quiet {
+		e.quiet = true
+		quietSigchld()
+	}
 	return e.Watch(pidfd, &child{pid, tag})
+}
+
+// quietSigchld takes SIGCHLD from the runtime's handler, which has no use for
+// it where pidfds tell of children, and whose every run interrupts the wait.
+// Its default is to do nothing, and children stay to be waited for.
+func quietSigchld() {
+	var dfl [4]uint64 // struct sigaction: SIG_DFL, no flags, no restorer, empty mask
+	unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), uintptr(unsafe.Pointer(&dfl)), 0, 8, 0, 0)
 }
 
 func (e *epoll) Post(f func()) { e.posts.add(f) }

@@ -96,11 +96,7 @@ func AddrPort(sa unix.Sockaddr) netip.AddrPort {
 	case *unix.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
 	case *unix.SockaddrInet6:
-		ip := netip.AddrFrom16(sa.Addr)
-		if sa.ZoneId != 0 {
-			ip = ip.WithZone(fmt.Sprint(sa.ZoneId))
-		}
-		return netip.AddrPortFrom(ip, uint16(sa.Port))
+		return netip.AddrPortFrom(withZone(netip.AddrFrom16(sa.Addr), sa.ZoneId), uint16(sa.Port))
 	}
 	return netip.AddrPort{}
 }
@@ -251,11 +247,7 @@ func Local(fd int) netip.AddrPort {
 // Accept takes the next connection. Its descriptor is blocking and
 // close-on-exec; peer is invalid for a unix-domain client.
 func Accept(fd int) (conn int, peer netip.AddrPort, err error) {
-	conn, sa, err := accept(fd)
-	if err != nil {
-		return -1, netip.AddrPort{}, err
-	}
-	return conn, AddrPort(sa), nil
+	return accept(fd)
 }
 
 // Gone says whether an error of Accept means that one client went away again,

@@ -4,6 +4,7 @@ package sock
 
 import (
 	"fmt"
+	"net/netip"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,7 @@ func socket(domain, typ, proto int) (int, error) {
 
 // accept: BSD hands O_NONBLOCK from the listener to the accepted socket, and
 // servers expect a blocking descriptor.
-func accept(fd int) (int, unix.Sockaddr, error) {
+func accept(fd int) (int, netip.AddrPort, error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	conn, sa, err := unix.Accept(fd)
@@ -30,7 +31,7 @@ func accept(fd int) (int, unix.Sockaddr, error) {
 		unix.CloseOnExec(conn)
 		unix.SetNonblock(conn, false)
 	}
-	return conn, sa, err
+	return conn, AddrPort(sa), err
 }
 
 func setFilter(fd int, name string) error {

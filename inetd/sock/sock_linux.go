@@ -2,6 +2,8 @@ package sock
 
 import (
 	"fmt"
+	"net/netip"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -10,8 +12,25 @@ func socket(domain, typ, proto int) (int, error) {
 	return unix.Socket(domain, typ|unix.SOCK_CLOEXEC, proto)
 }
 
-func accept(fd int) (int, unix.Sockaddr, error) {
-	return unix.Accept4(fd, unix.SOCK_CLOEXEC)
+// accept is accept4(2) without what unix.Accept4 adds: a second system call to
+// tell SCTP from TCP, and a Sockaddr on the heap.
+func accept(fd int) (int, netip.AddrPort, error) {
+	var sa unix.RawSockaddrInet6 // IPv4 fits, a unix path is cut and not read
+	size := uint32(unsafe.Sizeof(sa))
+	n, _, e := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)), unix.SOCK_CLOEXEC, 0, 0)
+	if e != 0 {
+		return -1, netip.AddrPort{}, e
+	}
+	// The port is in network order in both.
+	p := (*[2]byte)(unsafe.Pointer(&sa.Port))
+	port := uint16(p[0])<<8 | uint16(p[1])
+	switch sa.Family {
+	case unix.AF_INET:
+		return int(n), netip.AddrPortFrom(netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&sa)).Addr), port), nil
+	case unix.AF_INET6:
+		return int(n), netip.AddrPortFrom(withZone(netip.AddrFrom16(sa.Addr), sa.Scope_id), port), nil
+	}
+	return int(n), netip.AddrPort{}, nil
 }
 
 // setFilter maps the BSDs' accept filters to TCP_DEFER_ACCEPT: both keep a
