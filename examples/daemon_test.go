@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 }
 
 var buildInetd = sync.OnceValue(func() error {
-	cmd := exec.Command("go", "build", "-o", bin+"/", "../inetd")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", bin+"/", "../inetd")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %v\n%s", err, out)
