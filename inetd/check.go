@@ -15,7 +15,7 @@ import (
 // check is -t: it reads the files as the daemon would and says what it finds.
 // With -v it prints the services as understood, one to a line.
 func check(o *options, stdout, stderr io.Writer) int {
-	ld := &loader{opts: o, root: os.Geteuid() == 0}
+	ld := &loader{opts: o, root: os.Geteuid() == 0, ipv6: hasIPv6()}
 	cfg, err := ld.load()
 	if err != nil {
 		fmt.Fprintf(stderr, "inetd: %v\n", err)

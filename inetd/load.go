@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,6 @@ func (ld *loader) load() (*config, error) {
 		return nil, err
 	}
 	db := names.New()
-	ld.ipv6 = hasIPv6()
 	env := environment(db)
 	cfg := new(config)
 	var all []*conf.Service
@@ -61,8 +61,19 @@ func (ld *loader) load() (*config, error) {
 		all = append(all, list...)
 		cfg.problems = append(cfg.problems, problems...)
 	}
+	for _, svc := range all {
+		if len(svc.Hosts) == 0 && svc.Proto != "unix" && ld.opts.host != "" {
+			svc.Hosts = []string{ld.opts.host}
+		}
+	}
 	for _, svc := range conf.Clashes(all, &cfg.problems) {
-		cfg.specs = append(cfg.specs, ld.prepare(svc, db, &cfg.problems))
+		sp := ld.prepare(svc)
+		sp.unusable = ld.identify(sp, db) // the checks have warned
+		if err := ld.resolve(sp, db); err != nil {
+			cfg.problems.Warnf(svc.Pos, conf.FieldHost, "%w: not served until there is", err)
+			sp.unusable = err
+		}
+		cfg.specs = append(cfg.specs, sp)
 	}
 	cfg.problems.Sort()
 	// Without them the datagram built-ins still refuse what they can tell.
@@ -108,6 +119,7 @@ func environment(db *names.DB) *conf.Env {
 			b := services.Lookup(name)
 			return b != nil && (t == conf.Stream && b.HasStream() || t == conf.Dgram && b.HasDatagram())
 		},
+		InternalArgs: func(name string, args []string) error { return services.Lookup(name).CheckArgs(args) },
 	}
 }
 
@@ -125,35 +137,42 @@ func executable(path string) error {
 	return nil
 }
 
-// prepare makes a service ready to be served.
-func (ld *loader) prepare(svc *conf.Service, db *names.DB, problems *conf.ErrorList) *spec {
-	if len(svc.Hosts) == 0 && svc.Proto != "unix" && ld.opts.host != "" {
-		svc.Hosts = []string{ld.opts.host}
-	}
+// prepare makes a service ready as far as the file tells.
+func (ld *loader) prepare(svc *conf.Service) *spec {
 	sp := &spec{Service: svc, label: svc.Label(), limits: svc.Limits.Or(ld.opts.limits)}
 	sp.opts = sock.Options{Backlog: ld.opts.backlog, SndBuf: svc.SndBuf, RcvBuf: svc.RcvBuf, Filter: svc.Filter, UID: -1, GID: -1}
 	if svc.Internal != "" {
 		sp.builtin = services.Lookup(svc.Internal)
 	} else {
 		sp.plan = &child.Plan{Path: svc.Program, Argv: svc.Args, Env: ld.env}
-		if ld.root {
-			id, err := db.Identity(svc.User, svc.Group)
-			if err != nil {
-				sp.unusable = err
-			}
-			sp.plan.SetIdentity(id)
-		}
 	}
 	sp.wrap(ld.opts)
-	if svc.Unix != nil {
+	return sp
+}
+
+// identify and resolve find what the machine has to say: who the server runs
+// as and which addresses there are. They may fail now and succeed later, when
+// a user or an address has come.
+func (ld *loader) identify(sp *spec, db *names.DB) error {
+	if sp.Unix != nil {
 		sp.owner(db)
 	}
-	if svc.Mux == conf.NoMux {
-		if err := ld.resolve(sp, db); err != nil {
-			problems.Errorf(svc.Pos, conf.FieldHost, "%w", err)
-		}
+	if sp.plan == nil || !ld.root {
+		return nil
 	}
-	return sp
+	id, err := db.Identity(sp.User, sp.Group)
+	if err == nil {
+		sp.plan.SetIdentity(id)
+	}
+	return err
+}
+
+// again asks for specs that were not ready, with the databases as they are now.
+func (ld *loader) again(specs []*spec) {
+	db := names.New()
+	for _, sp := range specs {
+		sp.unusable = cmp.Or(ld.identify(sp, db), ld.resolve(sp, db))
+	}
 }
 
 func (sp *spec) owner(db *names.DB) {
@@ -170,9 +189,10 @@ func (sp *spec) owner(db *names.DB) {
 	}
 }
 
-// resolve finds the addresses to bind. A host that cannot be resolved is an
-// error; the others are still served.
 func (ld *loader) resolve(sp *spec, db *names.DB) error {
+	if sp.Mux != conf.NoMux {
+		return nil
+	}
 	a := sock.Addr{Type: socktypes[sp.Socktype]}
 	if sp.Proto == "unix" {
 		a.Path = sp.Name
@@ -186,11 +206,11 @@ func (ld *loader) resolve(sp *spec, db *names.DB) error {
 	if len(hosts) == 0 {
 		hosts = []string{"*"}
 	}
-	var errs []error
+	sp.addrs = nil
 	for _, h := range hosts {
 		ips, err := ld.lookup(h, sp.Family)
 		if err != nil {
-			errs = append(errs, err)
+			return err
 		}
 		for _, ip := range ips {
 			a.IP = netip.AddrPortFrom(ip, sp.Port)
@@ -200,7 +220,7 @@ func (ld *loader) resolve(sp *spec, db *names.DB) error {
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 var socktypes = map[conf.Socktype]int{conf.Stream: sock.Stream, conf.Dgram: sock.Dgram, conf.Raw: sock.Raw, conf.RDM: sock.RDM, conf.Seqpacket: sock.Seqpacket}

@@ -171,7 +171,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	if err := child.Clean(); err != nil {
 		return err
 	}
-	ld := &loader{opts: o, root: os.Geteuid() == 0, env: os.Environ()}
+	ld := &loader{opts: o, root: os.Geteuid() == 0, env: os.Environ(), ipv6: hasIPv6()}
 	if !o.keepEnv {
 		ld.env = child.Launder(ld.env)
 	}
@@ -194,7 +194,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	}
 	defer set.Close()
 	s := newServer(o, newLogger(o, stderr), set)
-	s.load = ld.load
+	s.load, s.again = ld.load, ld.again
 	s.spare.fill()
 	cfg, err := s.load()
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"inetd/inetd/conf"
 	"inetd/inetd/sock"
@@ -58,12 +59,13 @@ func (s *server) apply(cfg *config) diff {
 	}
 	was := s.entries
 	s.entries = make([]*entry, 0, len(cfg.specs))
+	s.unready = nil
 	for _, sp := range cfg.specs {
 		e := old[sp.Key()]
 		delete(old, sp.Key())
 		if sp.unusable != nil {
-			s.log.err("%s: %s: %v: no server can be started", sp.Pos, sp.label, sp.unusable)
 			if e == nil {
+				s.unready = append(s.unready, sp)
 				continue
 			}
 			d.held = append(d.held, e.label)
@@ -100,7 +102,49 @@ func (s *server) apply(cfg *config) diff {
 	s.entries = append(held, s.entries...)
 	s.broadcasts = cfg.broadcasts
 	s.settle()
+	s.retryLater(s.unready, firstRetry)
 	return d
+}
+
+// retryLater tries to get specs ready that were not, until a reload replaces
+// them.
+func (s *server) retryLater(specs []*spec, wait time.Duration) {
+	if len(specs) == 0 {
+		return
+	}
+	current := func() bool { return len(s.unready) > 0 && &s.unready[0] == &specs[0] }
+	s.after(wait, func() {
+		if !current() {
+			return
+		}
+		go func() {
+			s.again(specs)
+			s.set.Post(func() {
+				if current() {
+					s.adopt(specs)
+					s.retryLater(s.unready, min(2*wait, lastRetry))
+				}
+			})
+		}()
+	})
+}
+
+// adopt serves the specs that have become usable.
+func (s *server) adopt(specs []*spec) {
+	s.unready = nil
+	for _, sp := range specs {
+		if sp.unusable != nil {
+			s.unready = append(s.unready, sp)
+			continue
+		}
+		e := &entry{spec: sp}
+		e.tally.SetLimits(sp.limits)
+		s.entries = append(s.entries, e)
+		s.log.info("%s: can be served now (%s)", sp.label, sp.Pos)
+	}
+	if len(s.unready) < len(specs) {
+		s.settle()
+	}
 }
 
 // settle makes the listeners those of the entries: first it closes what nobody

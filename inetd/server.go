@@ -25,8 +25,10 @@ type server struct {
 	bind  func(sock.Addr, sock.Options) (int, error)
 	start func(*child.Plan, int) (pid, pidfd int, err error)
 	load  func() (*config, error)
+	again func([]*spec)
 
 	entries    []*entry // in the order of the files
+	unready    []*spec  // wait for a user or an address that is not there yet
 	listeners  map[sock.Addr]*listener
 	mux        map[string]*entry // reached through tcpmux, by lower-case name
 	starved    []*listener       // wait until a descriptor is free

@@ -21,6 +21,8 @@ type Env struct {
 	User, Group func(name string) error
 	// Internal says whether there is a built-in of that name and type.
 	Internal func(name string, t Socktype) bool
+	// InternalArgs says what is wrong with the arguments of a built-in.
+	InternalArgs func(name string, args []string) error
 	// Program says what keeps a path from being executed.
 	Program func(path string) error
 	// Proto says whether protocols(5) has the name.
@@ -138,6 +140,9 @@ func (e *Env) checkInternal(s *Service, at func(string) Pos, l *ErrorList) {
 	for _, n := range names {
 		if e.Internal(n, s.Socktype) {
 			s.Internal = n
+			if err := e.InternalArgs(n, s.Args); err != nil {
+				l.Errorf(at(FieldArgs), FieldArgs, "%w", err)
+			}
 			return
 		}
 	}
@@ -174,11 +179,11 @@ func (e *Env) checkIdentity(s *Service, at func(string) Pos, l *ErrorList) {
 		return // nothing runs as anybody
 	}
 	if err := e.User(s.User); err != nil {
-		l.Warnf(at(FieldUser), FieldUser, "%w", err)
+		l.Warnf(at(FieldUser), FieldUser, "%w: not served until there is", err)
 	}
 	if s.Group != "" {
 		if err := e.Group(s.Group); err != nil {
-			l.Warnf(at(FieldUser), FieldUser, "%w", err)
+			l.Warnf(at(FieldUser), FieldUser, "%w: not served until there is", err)
 		}
 	}
 }
