@@ -14,17 +14,18 @@ import (
 //	  └────removed─────┘  ▼   └─────────child exits──────────┘
 //	                   resting: the entry was started too often
 type listener struct {
-	entry    *entry
-	addr     sock.Addr
-	opts     sock.Options // in force
-	fd       int          // -1 is closed
-	watched  bool         // in the event set
-	refusing bool         // bound, and clients are refused
-	starved  bool         // waits until a descriptor is free
-	backoff  bool         // waits after a server that did nothing for its client
-	holder   *job         // the server of a wait entry
-	retry    *retry
-	failures int // servers in a row that did nothing
+	entry       *entry
+	addr        sock.Addr
+	opts        sock.Options // in force
+	fd          int          // -1 is closed
+	watched     bool         // in the event set
+	refusing    bool         // bound, and clients are refused
+	starved     bool         // waits until a descriptor is free
+	backoff     bool         // waits after a server that did nothing for its client
+	holder      *job         // the server of a wait entry
+	retry       *retry
+	unpublished bool // the port mapper does not know of it
+	failures    int  // servers in a row that did nothing
 }
 
 // A retry opens a listener later that could not be opened now.
@@ -68,6 +69,7 @@ func (s *server) openNow(l *listener) bool {
 	l.fd, l.opts = fd, e.opts
 	l.refusing = e.resting && l.addr.Type != sock.Dgram
 	s.setMode(l)
+	s.publish(l)
 	return true
 }
 
@@ -90,6 +92,7 @@ func (s *server) close(l *listener) {
 	if l.fd < 0 {
 		return
 	}
+	s.unpublish(l)
 	s.unwatch(l)
 	sock.Close(l.fd, l.addr)
 	l.fd = -1

@@ -202,6 +202,9 @@ func (ld *loader) resolve(sp *spec, db *names.DB) error {
 	if sp.Proto != "tcp" && sp.Proto != "udp" {
 		a.Proto, _ = db.Proto(sp.Proto)
 	}
+	if sp.RPC != nil {
+		a.Name = sp.Key()
+	}
 	hosts := sp.Hosts
 	if len(hosts) == 0 {
 		hosts = []string{"*"}

@@ -111,10 +111,12 @@ func (s *server) release(l *listener) {
 		s.refuse(l)
 	}
 	s.watch(l)
-	// A reload may have closed l and failed to bind its address anew while
-	// the old server still had it.
-	if now := s.listeners[l.addr]; now != nil && now != l && now.retry != nil {
-		s.openAgain(now)
+	// A reload may have closed l and failed to bind its port anew, at this
+	// address or another, while the old server still had it.
+	if l.fd < 0 {
+		for _, other := range s.listeners {
+			s.openAgain(other)
+		}
 	}
 }
 

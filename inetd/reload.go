@@ -203,6 +203,7 @@ func (s *server) update(l *listener, e *entry) {
 		}
 	}
 	s.setMode(l)
+	s.publish(l) // the port mapper may have been restarted
 	s.watch(l)
 }
 

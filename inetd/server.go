@@ -42,6 +42,7 @@ type server struct {
 	loading    bool // a reload is on its way
 	reloads    int  // asked for since it began
 	quit       bool
+	publisher  *publisher // nil until an RPC entry comes
 	tables     *libwrap.Tables
 	checks     int // access checks away from the loop
 }
@@ -96,4 +97,5 @@ func (s *server) shutdown() {
 	for _, l := range s.listeners {
 		s.close(l)
 	}
+	s.finishPublishing()
 }

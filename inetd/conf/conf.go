@@ -6,6 +6,7 @@
 package conf
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -181,6 +182,9 @@ func (s *Service) Key() string {
 	k := s.HostList() + ":" + s.Name + "/" + s.Socktype.String() + "/" + s.ProtoField()
 	if s.Mux != NoMux {
 		k += "/mux"
+	}
+	if s.RPC != nil {
+		k += fmt.Sprintf("/%d-%d", s.RPC.Low, s.RPC.High)
 	}
 	if x := s.Xinetd; x != nil && (x.Unlisted || x.ID != s.Name) {
 		k += "/" + strconv.Itoa(int(s.Port)) + "/" + x.ID

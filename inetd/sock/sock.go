@@ -33,6 +33,7 @@ type Addr struct {
 	IP     netip.AddrPort // invalid for a unix-domain socket
 	Mapped bool           // an IPv6 socket that takes IPv4 as well
 	Path   string         // of a unix-domain socket
+	Name   string         // tells sockets apart whose port the kernel chooses
 }
 
 func (a Addr) String() string {
