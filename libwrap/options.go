@@ -54,7 +54,7 @@ func nextField(s string) (field, rest string) {
 	if i < 0 {
 		return s, ""
 	}
-	var b []byte
+	var b []byte // what is before from, if a backslash went
 	from := 0
 	for ; i < len(s) && s[i] != ':'; i++ {
 		if s[i] == '\\' && i+1 < len(s) && s[i+1] == ':' {
@@ -63,10 +63,9 @@ func nextField(s string) (field, rest string) {
 			i++
 		}
 	}
-	if b == nil {
-		field = s[:i]
-	} else {
-		field = string(append(b, s[from:i]...))
+	field = s[from:i]
+	if from > 0 {
+		field = string(append(b, field...))
 	}
 	if i < len(s) {
 		rest = s[i+1:]
@@ -149,7 +148,7 @@ func (d *decision) options(text string) {
 			return
 		}
 		if o.expand {
-			if value = d.expand(value, maxExpansion); d.stop() {
+			if value = trim(d.expand(value, maxExpansion)); d.stop() {
 				return
 			}
 		}
