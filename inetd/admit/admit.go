@@ -31,6 +31,7 @@ const (
 // for each address, share it.
 type State struct {
 	limits  conf.Limits
+	zero    time.Time // times are kept as what has passed since
 	starts  ring
 	running int
 	sources sources
@@ -62,16 +63,20 @@ func (s *State) Running() int { return s.running }
 // counts until Done.
 func (s *State) Start(now time.Time, src netip.Addr) Verdict {
 	src = src.Unmap().WithZone("")
-	if s.limits.Rate == conf.Never || s.limits.Rate > 0 && s.starts.full(now) {
+	if s.zero.IsZero() {
+		s.zero = now
+	}
+	at := now.Sub(s.zero) // by the monotonic clock
+	if s.limits.Rate == conf.Never || s.limits.Rate > 0 && s.starts.full(at) {
 		return Looping
 	}
-	if v := s.sources.check(now, src, s.limits); v != Admit {
+	if v := s.sources.check(at, src, s.limits); v != Admit {
 		return v
 	}
 	if s.limits.Rate > 0 {
-		s.starts.add(now)
+		s.starts.add(at)
 	}
-	s.sources.add(now, src, s.limits)
+	s.sources.add(at, src, s.limits)
 	s.running++
 	return Admit
 }
@@ -79,7 +84,7 @@ func (s *State) Start(now time.Time, src netip.Addr) Verdict {
 // Done tells that a server which was admitted for src has ended.
 func (s *State) Done(src netip.Addr) {
 	s.running--
-	s.sources.done(src.Unmap().WithZone(""), s.limits)
+	s.sources.done(src.Unmap().WithZone(""))
 }
 
 // Forgive forgets the starts, so that a service which rests can begin anew.
@@ -92,27 +97,27 @@ func (s *State) Forgive() {
 // that no window, wherever it begins, has more. It grows only as it is used.
 type ring struct {
 	limit int
-	times []time.Time
+	times []time.Duration
 	next  int // oldest entry once the ring is as long as limit
 }
 
-func (r *ring) full(now time.Time) bool {
-	return len(r.times) == r.limit && now.Sub(r.times[r.next]) < Window
+func (r *ring) full(at time.Duration) bool {
+	return len(r.times) == r.limit && at-r.times[r.next] < Window
 }
 
 // add overwrites the oldest start; the caller has asked full.
-func (r *ring) add(now time.Time) {
+func (r *ring) add(at time.Duration) {
 	if len(r.times) < r.limit {
-		r.times = append(r.times, now)
+		r.times = append(r.times, at)
 		return
 	}
-	r.times[r.next] = now
+	r.times[r.next] = at
 	r.next = (r.next + 1) % r.limit
 }
 
 // resize keeps the latest starts that fit.
 func (r *ring) resize(limit int) {
-	ordered := append(append([]time.Time(nil), r.times[r.next:]...), r.times[:r.next]...)
+	ordered := append(append([]time.Duration(nil), r.times[r.next:]...), r.times[:r.next]...)
 	r.limit, r.next = max(limit, 0), 0
 	r.times = ordered[max(0, len(ordered)-r.limit):]
 }

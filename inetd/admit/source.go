@@ -7,8 +7,10 @@ import (
 	"inetd/inetd/conf"
 )
 
-// maxSources bounds the table of clients of one entry, about 1 MB. A client
-// beyond it is refused while the table holds only clients that count.
+// maxSources bounds the table of clients of one entry. An address beyond it is
+// refused while the table holds only clients that count. A client takes about
+// 150 bytes and 8 for each start it may make in a minute, so a full table is
+// 1 MB at no rate and 5 MB at 60 a minute.
 const maxSources = 8192
 
 // sources counts the starts and servers of each client of an entry. It is
@@ -16,7 +18,7 @@ const maxSources = 8192
 // that are free for the taking.
 type sources struct {
 	byAddr map[netip.Addr]*source
-	swept  time.Time
+	swept  time.Duration
 }
 
 type source struct {
@@ -36,30 +38,33 @@ func key(src netip.Addr) netip.Addr {
 	return src
 }
 
-func (t *sources) check(now time.Time, src netip.Addr, l conf.Limits) Verdict {
-	if !limited(l) || !src.IsValid() {
+func (t *sources) check(at time.Duration, src netip.Addr, l conf.Limits) Verdict {
+	switch {
+	case !limited(l) || !src.IsValid():
 		return Admit
-	}
-	if l.SourceRate == conf.Never {
+	case l.SourceRate == conf.Never:
 		return SourceRate
+	case l.SourceChildren == conf.Never:
+		return SourceFull
+	}
+	// Forget the old now and then, and when there is no room.
+	if full := len(t.byAddr) >= maxSources; at-t.swept >= Window || full && at-t.swept >= time.Second {
+		t.sweep(at)
 	}
 	e := t.byAddr[key(src)]
-	if e == nil {
-		if len(t.byAddr) >= maxSources && !t.sweep(now) {
-			return SourceFull
-		}
-		return Admit
-	}
-	if l.SourceRate > 0 && e.starts.limit == int(l.SourceRate) && e.starts.full(now) {
+	switch {
+	case e == nil && len(t.byAddr) >= maxSources:
+		return SourceFull
+	case e == nil:
+	case l.SourceRate > 0 && e.starts.limit == int(l.SourceRate) && e.starts.full(at):
 		return SourceRate
-	}
-	if l.SourceChildren == conf.Never || l.SourceChildren > 0 && e.running >= int(l.SourceChildren) {
+	case l.SourceChildren > 0 && e.running >= int(l.SourceChildren):
 		return SourceFull
 	}
 	return Admit
 }
 
-func (t *sources) add(now time.Time, src netip.Addr, l conf.Limits) {
+func (t *sources) add(at time.Duration, src netip.Addr, l conf.Limits) {
 	if !limited(l) || !src.IsValid() {
 		return
 	}
@@ -75,12 +80,12 @@ func (t *sources) add(now time.Time, src netip.Addr, l conf.Limits) {
 		if e.starts.limit != int(l.SourceRate) {
 			e.starts.resize(int(l.SourceRate))
 		}
-		e.starts.add(now)
+		e.starts.add(at)
 	}
 	e.running++
 }
 
-func (t *sources) done(src netip.Addr, l conf.Limits) {
+func (t *sources) done(src netip.Addr) {
 	if !src.IsValid() {
 		return
 	}
@@ -96,24 +101,19 @@ func (t *sources) done(src netip.Addr, l conf.Limits) {
 	}
 }
 
-// sweep forgets clients that count no more and says whether there is room.
-// A full table is swept once a second at most.
-func (t *sources) sweep(now time.Time) bool {
-	if !t.swept.IsZero() && now.Sub(t.swept) < time.Second {
-		return false
-	}
-	t.swept = now
+// sweep forgets the clients that count no more.
+func (t *sources) sweep(at time.Duration) {
+	t.swept = at
 	for k, e := range t.byAddr {
-		if e.running == 0 && e.idle(now) {
+		if e.running == 0 && e.idle(at) {
 			delete(t.byAddr, k)
 		}
 	}
-	return len(t.byAddr) < maxSources
 }
 
-func (e *source) idle(now time.Time) bool {
+func (e *source) idle(at time.Duration) bool {
 	for _, t := range e.starts.times {
-		if now.Sub(t) < Window {
+		if at-t < Window {
 			return false
 		}
 	}
