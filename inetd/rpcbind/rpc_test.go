@@ -285,7 +285,7 @@ func TestVersion2Only(t *testing.T) {
 		set       = "00000002 00000001"
 		unset     = "00000002 00000002"
 	)
-	first := turn{"", mismatch2} // filled in below: version 3 is always tried first
+	first := turn{"", mismatch2} // version 3 is tried first; its call is filled in below
 	tests := []struct {
 		name  string
 		m     Mapping
@@ -316,6 +316,9 @@ func TestVersion2Only(t *testing.T) {
 		{"not a boolean", Mapping{7, 1, 1, "tcp", netip.MustParseAddrPort("0.0.0.0:700")}, true, []turn{first,
 			{dump, "00000000 00000000"},
 			{set + "00000007 00000001 00000006 000002bc", "00000000 00000002"}}, errMalformed.Error()},
+		{"more than a boolean", Mapping{7, 1, 1, "tcp", netip.MustParseAddrPort("0.0.0.0:700")}, true, []turn{first,
+			{dump, "00000000 00000000"},
+			{set + "00000007 00000001 00000006 000002bc", yes + "00000000"}}, errMalformed.Error()},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -76,7 +76,7 @@ func apply(ctx context.Context, places []place, m Mapping, set bool) error {
 		return err
 	}
 	defer conn.Close()
-	defer func() bool {return true}(); context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
 
 	c := &client{conn: conn}
 	var refused []string
