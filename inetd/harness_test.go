@@ -190,7 +190,7 @@ func startIn(t testing.TB, dir, conf string, cmd *exec.Cmd) *daemon {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	cmd.Env = append(cmd.Environ(), detachEnv+"=1")
+	cmd.Env = append(cmd.Environ(), detachEnv+"=1", "GORACE=atexit_sleep_ms=0")
 	cmd.ExtraFiles = []*os.File{w}
 	err = cmd.Start()
 	w.Close()
@@ -361,8 +361,10 @@ func askFrom(network, from, addr, line string) (string, error) {
 		return "", err
 	}
 	defer c.Close()
-	if _, err := io.WriteString(c, line); err != nil {
-		return "", err
+	if line != "" {
+		if _, err := io.WriteString(c, line); err != nil {
+			return "", err
+		}
 	}
 	c.(interface{ CloseWrite() error }).CloseWrite()
 	got, err := io.ReadAll(c)

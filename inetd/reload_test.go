@@ -1,0 +1,168 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// One reload with a client connected: its connection lives on, the added
+// service answers, the removed one refuses, the changed one is changed.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	kept, removed, added, changed := freePort(t), freePort(t), freePort(t), freePort(t)
+	keep := in("%d stream tcp nowait $me /bin/cat cat\n", kept)
+	d := start(t, keep+
+		in("%d stream tcp nowait $me /bin/cat cat\n", removed)+
+		in("%d stream tcp nowait $me $self srv.say before\n", changed))
+	open := dial(t, "tcp", local(removed))
+	wantEcho(t, open, "before\n")
+	other := dial(t, "tcp", local(kept))
+	wantAnswer(t, "tcp", local(changed), "", "before\n")
+	wantRefused(t, "tcp", local(added))
+
+	mark := d.log.mark()
+	if got, want := d.reload(keep+
+		in("%d stream tcp nowait $me $self srv.say hello\n", added)+
+		in("%d stream tcp nowait $me $self srv.say after\n", changed)), "reload: 1 added, 1 changed, 1 removed, 1 kept"; !strings.Contains(got, want) {
+		t.Errorf("reload = %q, want %q", got, want)
+	}
+	d.log.wait(t, mark, fmt.Sprintf(`reload: added: %d/tcp$`, added))
+	d.log.wait(t, mark, fmt.Sprintf(`reload: changed: %d/tcp$`, changed))
+	d.log.wait(t, mark, fmt.Sprintf(`reload: removed: %d/tcp$`, removed))
+	wantEcho(t, open, "after\n")
+	wantEcho(t, other, "after\n")
+	wantAnswer(t, "tcp", local(kept), "hello\n", "hello\n")
+	wantAnswer(t, "tcp", local(added), "", "hello\n")
+	wantAnswer(t, "tcp", local(changed), "", "after\n")
+	wantRefused(t, "tcp", local(removed))
+
+	// Again, and back again.
+	d.reload(keep)
+	wantRefused(t, "tcp", local(added))
+	d.reload(keep + in("%d stream tcp nowait $me $self srv.say hello\n", added))
+	wantAnswer(t, "tcp", local(added), "", "hello\n")
+}
+
+// From all addresses to one and back takes one reload each way.
+func TestReloadAddress(t *testing.T) {
+	t.Parallel()
+	needIPv6(t)
+	p := freePort(t)
+	everywhere := in("%d stream tcp nowait $me /bin/cat cat\n", p)
+	somewhere := in("127.0.0.1:%d stream tcp nowait $me /bin/cat cat\n", p)
+	d := start(t, everywhere)
+	open := dial(t, "tcp", local(p))
+	for range 3 {
+		mark := d.log.mark()
+		d.reload(somewhere)
+		wantAnswer(t, "tcp", local(p), "one\n", "one\n")
+		wantRefused(t, "tcp", local6(p))
+		d.reload(everywhere)
+		wantAnswer(t, "tcp", local(p), "all\n", "all\n")
+		wantAnswer(t, "tcp", local6(p), "all\n", "all\n")
+		if n := d.log.count(mark, "bind"); n > 0 {
+			t.Fatalf("a bind failed:\n%s", d.log)
+		}
+	}
+	wantEcho(t, open, "still here\n")
+}
+
+// An unreadable file changes nothing, and a file with errors removes nothing:
+// what is good in it is added or updated.
+func TestReloadWithErrors(t *testing.T) {
+	t.Parallel()
+	a, b, c := freePort(t), freePort(t), freePort(t)
+	d := start(t, in("%d stream tcp nowait $me $self srv.say a\n", a)+in("%d stream tcp nowait $me $self srv.say b\n", b))
+
+	if err := os.Remove(d.file); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := d.hup(), d.file+": no such file or directory: nothing is changed"; !strings.HasSuffix(got, want) {
+		t.Errorf("reload without a file = %q, want %q", got, want)
+	}
+	wantAnswer(t, "tcp", local(a), "", "a\n")
+
+	mark := d.log.mark()
+	d.reload(in("%d stream tcp maybe $me $self srv.say bad\n", a) + in("%d stream tcp nowait $me $self srv.say c\n", c))
+	d.log.wait(t, mark, `inetd\.conf:1:\d+: wait/nowait: "maybe" is neither`)
+	d.log.wait(t, mark, fmt.Sprintf(`reload: kept for the errors in the file: %d/tcp %d/tcp$`, min(a, b), max(a, b)))
+	wantAnswer(t, "tcp", local(a), "", "a\n")
+	wantAnswer(t, "tcp", local(b), "", "b\n")
+	wantAnswer(t, "tcp", local(c), "", "c\n")
+
+	// When the error is gone, so is what the file does not have.
+	d.reload(in("%d stream tcp nowait $me $self srv.say good\n", a))
+	wantAnswer(t, "tcp", local(a), "", "good\n")
+	wantRefused(t, "tcp", local(b))
+	wantRefused(t, "tcp", local(c))
+}
+
+// An empty file is what it is: nothing to serve.
+func TestReloadEmpty(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	d := start(t, in("%d stream tcp nowait $me /bin/cat cat\n", p))
+	d.reload("")
+	wantRefused(t, "tcp", local(p))
+	d.reload(in("%d stream tcp nowait $me /bin/cat cat\n", p))
+	wantAnswer(t, "tcp", local(p), "hello\n", "hello\n")
+}
+
+// A running wait server keeps its socket, and after it the entry as it is then.
+func TestReloadWhileHeld(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	conf := func(n int) string { return in("%d dgram udp4 wait $me $self srv.datagrams %d\n", p, n) }
+	d := start(t, conf(2))
+	c := dial(t, "udp", local(p))
+	first := wantDatagram(t, c, "one")
+	d.reload(conf(1))
+	if second := wantDatagram(t, c, "two"); second != first {
+		t.Errorf("server after a reload = pid %s, want %s as before", second, first)
+	}
+	third := wantDatagram(t, c, "three")
+	fourth := wantDatagram(t, c, "four")
+	if third == first || fourth == third {
+		t.Errorf("servers after a reload = pids %s, %s, want one for each datagram", third, fourth)
+	}
+	// A change of address while a server has the socket comes into force.
+	d.reload(conf(2))
+	first = wantDatagram(t, c, "five")
+	mark := d.log.mark()
+	d.reload(in("127.0.0.1:%d dgram udp4 wait $me $self srv.datagrams 1\n", p))
+	if second := wantDatagram(t, c, "six"); second != first {
+		t.Errorf("server after a reload = pid %s, want %s as before", second, first)
+	}
+	d.log.wait(t, mark, "listening now")
+	wantDatagram(t, c, "seven")
+}
+
+// wantDatagram sends text to a srv.datagrams and returns the pid in its answer.
+func wantDatagram(t testing.TB, c net.Conn, text string) (pid string) {
+	t.Helper()
+	buf := make([]byte, 65536)
+	for {
+		if _, err := c.Write([]byte(text)); errors.Is(err, syscall.ECONNREFUSED) {
+			continue // from the last datagram
+		} else if err != nil {
+			t.Fatalf("send %q: %v", text, err)
+		}
+		n, err := c.Read(buf)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			continue
+		}
+		if err != nil {
+			t.Fatalf("answer to %q: %v", text, err)
+		}
+		pid, got, _ := strings.Cut(string(buf[:n]), " ")
+		if got != text {
+			t.Fatalf("answer to %q = %q", text, buf[:n])
+		}
+		return pid
+	}
+}
