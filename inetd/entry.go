@@ -19,6 +19,7 @@ type spec struct {
 	plan     *child.Plan       // nil for a built-in
 	builtin  *services.Builtin // nil for a program
 	wrapped  wrapping
+	records  *records    // nil: no lines about clients
 	limits   conf.Limits // with the daemon's defaults
 	unusable error       // why no server could be started, such as an unknown user
 }

@@ -139,7 +139,7 @@ func executable(path string) error {
 
 // prepare makes a service ready as far as the file tells.
 func (ld *loader) prepare(svc *conf.Service) *spec {
-	sp := &spec{Service: svc, label: svc.Label(), limits: svc.Limits.Or(ld.opts.limits)}
+	sp := &spec{Service: svc, label: svc.Label(), limits: svc.Limits.Or(ld.opts.limits), records: newRecords(svc)}
 	sp.opts = sock.Options{Backlog: ld.opts.backlog, SndBuf: svc.SndBuf, RcvBuf: svc.RcvBuf, Filter: svc.Filter, UID: -1, GID: -1}
 	if svc.Internal != "" {
 		sp.builtin = services.Lookup(svc.Internal)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -30,17 +31,24 @@ func newPublisher() *publisher {
 	return p
 }
 
-// mapping is what the port mapper is told of a listener.
-func (l *listener) mapping() rpcbind.Mapping {
+// mappings are what the port mapper is told of a listener: one, or two for a
+// socket that takes both families.
+func (l *listener) mappings() []rpcbind.Mapping {
 	r := l.entry.RPC
-	netid := l.entry.Proto
-	if l.addr.IP.Addr().Is6() {
-		netid += "6"
-	}
-	return rpcbind.Mapping{
-		Program: r.Program, Low: r.Low, High: r.High, Netid: netid,
+	m := rpcbind.Mapping{
+		Program: r.Program, Low: r.Low, High: r.High, Netid: l.entry.Proto,
 		Addr: netip.AddrPortFrom(l.addr.IP.Addr(), sock.Local(l.fd).Port()),
 	}
+	if l.addr.IP.Addr().Is4() {
+		return []rpcbind.Mapping{m}
+	}
+	m6 := m
+	m6.Netid += "6"
+	if !l.addr.Mapped {
+		return []rpcbind.Mapping{m6}
+	}
+	m.Addr = netip.AddrPortFrom(netip.Addr{}, m.Addr.Port())
+	return []rpcbind.Mapping{m, m6}
 }
 
 // publish registers a listener of an RPC entry; for others it does nothing.
@@ -51,9 +59,13 @@ func (s *server) publish(l *listener) {
 	if s.publisher == nil {
 		s.publisher = newPublisher()
 	}
-	m, label, pos := l.mapping(), l.entry.label, l.entry.Pos
+	ms, label, pos := l.mappings(), l.entry.label, l.entry.Pos
 	s.enqueue(label, func() {
-		err := rpcbind.Set(context.Background(), m)
+		var errs []error
+		for _, m := range ms {
+			errs = append(errs, rpcbind.Set(context.Background(), m))
+		}
+		err := errors.Join(errs...)
 		s.set.Post(func() { s.published(l, label, pos, err) })
 	})
 }
@@ -67,9 +79,12 @@ func (s *server) published(l *listener, label string, pos conf.Pos, err error) {
 		return
 	}
 	if !l.unpublished {
-		s.log.err("%s: %v (%s), will try again", label, err, pos)
+		s.log.err("%s: %v (%s)", label, err, pos)
 	}
 	l.unpublished = true
+	if errors.Is(err, errors.ErrUnsupported) {
+		return
+	}
 	s.after(lastRetry, func() { s.publish(l) })
 }
 
@@ -79,8 +94,12 @@ func (s *server) unpublish(l *listener) {
 	if l.entry.RPC == nil || l.fd < 0 || s.publisher == nil {
 		return
 	}
-	m := l.mapping()
-	s.enqueue(l.entry.label, func() { rpcbind.Unset(context.Background(), m) })
+	ms := l.mappings()
+	s.enqueue(l.entry.label, func() {
+		for _, m := range ms {
+			rpcbind.Unset(context.Background(), m)
+		}
+	})
 }
 
 func (s *server) enqueue(label string, f func()) {

@@ -44,7 +44,8 @@ type server struct {
 	quit       bool
 	publisher  *publisher // nil until an RPC entry comes
 	tables     *libwrap.Tables
-	checks     int // access checks away from the loop
+	files      files // log files of services
+	checks     int   // access checks away from the loop
 }
 
 // A stopper is a timer.

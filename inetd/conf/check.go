@@ -91,6 +91,9 @@ func (e *Env) checkName(s *Service, at func(string) Pos, l *ErrorList) {
 			l.Errorf(at(FieldProto), FieldProto, "a tcpmux service is stream tcp")
 		}
 	case s.RPC != nil:
+		if s.RPC.High-s.RPC.Low >= MaxVersions {
+			l.Errorf(at(FieldService), FieldService, "an rpc service has at most %d versions", MaxVersions)
+		}
 		if s.RPC.Program == 0 {
 			n, err := strconv.ParseUint(s.Name, 10, 32)
 			prog := uint32(n)

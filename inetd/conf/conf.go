@@ -93,6 +93,10 @@ const (
 	MuxPlus     // tcpmux/+name: the daemon answers "+Go" first
 )
 
+// MaxVersions is how many versions of an RPC program an entry may have: each is
+// an entry of the port mapper.
+const MaxVersions = 256
+
 // RPC is the ONC RPC half of an entry (name/low-high with an rpc/ protocol).
 type RPC struct {
 	Program   uint32

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"inetd/inetd/conf"
+	"inetd/libwrap/syslog"
+)
+
+// What xinetd.conf(5) has a service log of its clients: START, EXIT, FAIL,
+// USERID, NOID and TRAFFIC lines, in xinetd's own format, to syslog or to a
+// file. Services of inetd.conf have none of it.
+
+// records is where a spec's lines go.
+type records struct {
+	conf.Log
+	id       string
+	priority syslog.Priority
+}
+
+func newRecords(svc *conf.Service) *records {
+	x := svc.Xinetd
+	if x == nil || x.Log.OnSuccess == 0 && x.Log.OnError == 0 {
+		return nil
+	}
+	r := &records{Log: x.Log, id: x.ID, priority: syslog.Info}
+	if sev, ok := syslog.ParseSeverity(x.Log.Level); ok {
+		r.priority = sev
+	}
+	if fac, ok := syslog.ParseFacility(x.Log.Facility); ok {
+		r.priority |= fac
+	}
+	return r
+}
+
+func (s *server) recordStart(c conn, pid int) {
+	r := c.e.records
+	if r == nil || r.OnSuccess == 0 {
+		return
+	}
+	b := "START: " + r.id
+	if r.OnSuccess&conf.LogPID != 0 {
+		b += " pid=" + strconv.Itoa(pid)
+	}
+	if r.OnSuccess&conf.LogHost != 0 {
+		b += " from=" + c.address()
+	}
+	s.record(r, b)
+}
+
+func (s *server) recordExit(j *job, status unix.WaitStatus) {
+	r := j.e.records
+	if r == nil || r.OnSuccess&(conf.LogExit|conf.LogDuration) == 0 {
+		return
+	}
+	b := "EXIT: " + r.id
+	if r.OnSuccess&conf.LogExit != 0 {
+		if status.Signaled() {
+			b += " signal=" + strconv.Itoa(int(status.Signal()))
+		} else {
+			b += " status=" + strconv.Itoa(status.ExitStatus())
+		}
+	}
+	if r.OnSuccess&conf.LogPID != 0 {
+		b += " pid=" + strconv.Itoa(j.pid)
+	}
+	if r.OnSuccess&conf.LogDuration != 0 {
+		b += fmt.Sprintf(" duration=%d(sec)", int(s.now().Sub(j.began).Seconds()))
+	}
+	s.record(r, b)
+}
+
+func (s *server) recordFail(c conn, reason string) {
+	r := c.e.records
+	if r == nil || r.OnError == 0 {
+		return
+	}
+	b := "FAIL: " + r.id + " " + reason
+	if r.OnError&conf.LogHost != 0 {
+		b += " from=" + c.address()
+	}
+	s.record(r, b)
+}
+
+func (s *server) recordTraffic(e *entry, in, out int64) {
+	if r := e.records; r != nil && r.OnSuccess&conf.LogTraffic != 0 {
+		s.record(r, fmt.Sprintf("TRAFFIC: %s in=%d(bytes) out=%d(bytes)", r.id, in, out))
+	}
+}
+
+// recordUser logs what ident says of a client; err says why it says nothing.
+func (s *server) recordUser(c conn, items conf.LogItems, user string, err error) {
+	switch r := c.e.records; {
+	case r == nil || items&conf.LogUserID == 0:
+	case err != nil:
+		s.record(r, fmt.Sprintf("NOID: %s %s %v", r.id, c.address(), err))
+	default:
+		s.record(r, "USERID: "+r.id+" "+user)
+	}
+}
+
+// address is the client's, as the lines show it.
+func (c conn) address() string {
+	if !c.peer.IsValid() {
+		return "<no address>"
+	}
+	return c.peer.Addr().Unmap().String()
+}
+
+func (s *server) record(r *records, line string) {
+	if r.File == "" {
+		s.log.print(r.priority, line)
+		return
+	}
+	s.files.add(r, line, s.now())
+}
+
+// files writes lines to log files away from the loop: a disk may block. The
+// file is opened for each line, so it may be moved away at any time.
+type files struct {
+	once  sync.Once
+	queue chan fileLine
+	warn  func(format string, args ...any) // from any goroutine
+	full  map[string]int                   // which limit a file is over, so that it is said once
+}
+
+type fileLine struct {
+	r    *records
+	text string
+}
+
+func (f *files) add(r *records, line string, now time.Time) {
+	f.once.Do(func() {
+		f.queue = make(chan fileLine, 1024)
+		f.full = make(map[string]int)
+		go func() {
+			for l := range f.queue {
+				f.write(l)
+			}
+		}()
+	})
+	// xinetd's stamp: two digits of the year, month and day as they are.
+	stamp := fmt.Sprintf("%02d/%d/%d@%s: ", now.Year()%100, now.Month(), now.Day(), now.Format("15:04:05"))
+	select {
+	case f.queue <- fileLine{r, stamp + printable(line) + "\n"}:
+	default: // a disk that stands still loses lines, not services
+	}
+}
+
+const (
+	underLimits = iota
+	overSoft
+	overHard
+)
+
+// write appends a line, unless the file has its hard size. A file that was
+// rotated or shortened is written to again.
+func (f *files) write(l fileLine) {
+	file, err := os.OpenFile(l.r.File, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o644)
+	if err != nil {
+		f.note(l.r.File, overHard, "%v", err)
+		return
+	}
+	defer file.Close()
+	fi, err := file.Stat()
+	if err != nil {
+		f.note(l.r.File, overHard, "%v", err)
+		return
+	}
+	size := uint64(fi.Size()) + uint64(len(l.text))
+	switch {
+	case l.r.Hard != 0 && size > l.r.Hard:
+		f.note(l.r.File, overHard, "%s has its hard limit of %d bytes: logging there stops until it is smaller", l.r.File, l.r.Hard)
+		return
+	case l.r.Soft != 0 && size > l.r.Soft:
+		f.note(l.r.File, overSoft, "%s is over its soft limit of %d bytes", l.r.File, l.r.Soft)
+	default:
+		delete(f.full, l.r.File)
+	}
+	if _, err := strings.NewReader(l.text).WriteTo(file); err != nil {
+		f.note(l.r.File, overHard, "%v", err)
+	}
+}
+
+// note says once that a file got into a state.
+func (f *files) note(name string, state int, format string, args ...any) {
+	if f.full[name] < state {
+		f.full[name] = state
+		f.warn(format, args...)
+	}
+}
