@@ -12,7 +12,7 @@ VERSION = 0.1
 LDFLAGS = -s -w -X main.version=$(VERSION) \
 	-X main.hostsAllow=$(HOSTS_ALLOW) -X main.hostsDeny=$(HOSTS_DENY) \
 	-X main.realDaemonDir=$(REAL_DAEMON_DIR) -X main.syslogFacility=$(SYSLOG_FACILITY)
-BUILD   = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+BUILD   = CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)'
 
 PROGRAMS = inetd tcpd tcpdchk tcpdmatch try-from
 MAN5     = $(wildcard man/*.5)
@@ -30,15 +30,8 @@ bin/tcpd: FORCE
 bin/%: FORCE
 	$(BUILD) -o $@ ./tcpd/$*
 
-# The example programs, and a tcpd that reads the example access files.
-run: all
-	@mkdir -p bin/examples
-	@cp bin/inetd bin/examples/
-	@CGO_ENABLED=0 $(GO) build -trimpath -o bin/examples/ ./examples/...
-	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.syslogFacility=$(SYSLOG_FACILITY) \
-	  -X main.hostsAllow=$(CURDIR)/examples/hosts.allow -X main.hostsDeny=$(CURDIR)/examples/hosts.deny' \
-	  -o bin/examples/tcpd ./tcpd
-	@sh examples/run bin/examples
+run: bin/inetd
+	@GO='$(GO)' sh examples/run bin
 
 # As root this includes what needs root.
 test:

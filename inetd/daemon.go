@@ -84,12 +84,12 @@ type pidFile struct {
 
 const defaultPidFile = "/run/inetd.pid"
 
-// lockPidFile fails if another daemon has the file. Without root there is one
-// only on request.
+// lockPidFile fails if another daemon has the file. Without root, and as
+// xinetd, there is one only on request.
 func lockPidFile(o *options, root bool) (*pidFile, error) {
 	name := o.pidFile
 	if name == "" {
-		if !root {
+		if !root || o.asXinetd {
 			return nil, nil
 		}
 		name = defaultPidFile

@@ -143,7 +143,10 @@ func (s *server) answer(l *listener) {
 
 // from is the peer as messages show it.
 func (c conn) from() string {
-	if !c.peer.IsValid() {
+	switch {
+	case !c.own:
+		return "whoever is waiting"
+	case !c.peer.IsValid():
 		return "a local client"
 	}
 	return c.peer.String()

@@ -52,6 +52,12 @@ type options struct {
 	pidFile string
 	dir     string // where the program was started
 	files   []string
+
+	// Only xinetd's command line has these.
+	asXinetd  bool
+	facility  string // -syslog
+	logFile   string // -filelog
+	processes int    // -limit, 0 is none
 }
 
 func parseArgs(args []string) (*options, error) {
@@ -142,13 +148,17 @@ func absolute(dir, name string) string {
 var errVersion = errors.New("version asked for")
 
 func run(args []string, stdout, stderr io.Writer) int {
-	o, err := parseArgs(args)
+	parse, help := parseArgs, usage
+	if filepath.Base(os.Args[0]) == "xinetd" {
+		parse, help = parseXinetdArgs, xinetdUsage
+	}
+	o, err := parse(args)
 	if errors.Is(err, errVersion) {
 		fmt.Fprintln(stdout, "inetd", version)
 		return 0
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "inetd: %v\n%s", err, usage)
+		fmt.Fprintf(stderr, "inetd: %v\n%s", err, help)
 		return 2
 	}
 	if o.check {
@@ -193,7 +203,11 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 		return err
 	}
 	defer set.Close()
-	s := newServer(o, newLogger(o, stderr), set)
+	log, err := newLogger(o, stderr)
+	if err != nil {
+		return err
+	}
+	s := newServer(o, log, set)
 	s.load, s.again = ld.load, ld.again
 	s.spare.fill()
 	cfg, err := s.load()
@@ -214,13 +228,28 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	return s.run()
 }
 
-func newLogger(o *options, stderr io.Writer) *logger {
-	if o.stderr {
-		return &logger{w: stderr, debugs: o.debug}
+func newLogger(o *options, stderr io.Writer) (*logger, error) {
+	l := &logger{wrap: facility(syslogFacility, syslog.Authpriv)}
+	switch {
+	case o.stderr:
+		l.w, l.debugs = stderr, o.debug
+	case o.logFile != "":
+		f, err := os.OpenFile(o.logFile, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		l.w = f
+	case o.asXinetd:
+		l.sys = syslog.New("xinetd", facility(o.facility, syslog.Daemon))
+	default:
+		l.sys = syslog.New("inetd", syslog.Daemon)
 	}
-	wrap, ok := syslog.ParseFacility(syslogFacility)
-	if !ok {
-		wrap = syslog.Authpriv
+	return l, nil
+}
+
+func facility(name string, otherwise syslog.Priority) syslog.Priority {
+	if f, ok := syslog.ParseFacility(name); ok {
+		return f
 	}
-	return &logger{sys: syslog.New("inetd", syslog.Daemon), wrap: wrap}
+	return otherwise
 }
