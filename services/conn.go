@@ -206,7 +206,7 @@ func retry(f func() (int, error)) (int, error) {
 // Buffers are shared by all connections. So that many stalled peers cannot
 // hold much, only some are big at any time and the rest small.
 const (
-	bigBuffer   = 128 << 10
+	bigBuffer   = 256 << 10
 	smallBuffer = 4 << 10
 	maxBig      = 64
 )

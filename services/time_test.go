@@ -1,6 +1,7 @@
 package services
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -57,6 +58,14 @@ func TestDatagramsDoNotAllocate(t *testing.T) {
 		if n := testing.AllocsPerRun(1000, func() { b.Answer(dst, msg, now) }); n != 0 {
 			t.Errorf("%s allocates %v times a datagram", b.Name, n)
 		}
+	}
+	replies := NewReplyCap(5)
+	src := netip.MustParseAddrPort("[2001:db8::1]:40000")
+	if n := testing.AllocsPerRun(1000, func() {
+		RefuseDatagram(src, src.Addr(), nil)
+		replies.Allow(now, src.Addr())
+	}); n != 0 {
+		t.Errorf("the checks allocate %v times a datagram", n)
 	}
 }
 

@@ -1,0 +1,163 @@
+package services
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func TestRefuseDatagram(t *testing.T) {
+	t.Parallel()
+	broadcasts := []netip.Addr{netip.MustParseAddr("192.168.10.255"), netip.MustParseAddr("127.255.255.255")}
+	for _, test := range []struct {
+		src, dst string
+		refuse   bool
+	}{
+		{"192.168.10.7:40000", "192.168.10.1", false},
+		{"192.168.10.7:40000", "", false},
+		{"127.0.0.1:40000", "127.0.0.1", false},
+		{"127.0.0.1:1024", "127.0.0.1", false},
+		{"[::1]:40000", "::1", false},
+		{"[2001:db8::7]:40000", "2001:db8::1", false},
+		{"[fe80::7%2]:40000", "fe80::1%2", false},
+		{"[::ffff:192.168.10.7]:40000", "192.168.10.1", false},
+
+		{"192.168.10.7:0", "", true},
+		{"192.168.10.7:7", "", true},
+		{"192.168.10.7:19", "", true},
+		{"192.168.10.7:53", "", true},
+		{"192.168.10.7:1023", "", true},
+		{"192.168.10.7:2048", "", false},
+		{"192.168.10.7:2049", "", true},
+		{"192.168.10.7:2050", "", false},
+		{"127.0.0.1:19", "", true},
+		{"[2001:db8::7]:19", "", true},
+		{"[::ffff:192.168.10.7]:19", "", true},
+
+		{"0.0.0.0:40000", "", true},
+		{"0.1.2.3:40000", "", true},
+		{"[::]:40000", "", true},
+		{"[::ffff:0.0.0.0]:40000", "", true},
+		{"224.0.0.1:40000", "", true},
+		{"239.255.255.255:40000", "", true},
+		{"[ff02::1]:40000", "", true},
+		{"[ff02::1%2]:40000", "", true},
+		{"[::ffff:224.0.0.1]:40000", "", true},
+		{"240.0.0.1:40000", "", true},
+		{"255.255.255.255:40000", "", true},
+		{"[::ffff:255.255.255.255]:40000", "", true},
+		{"192.168.10.255:40000", "", true},
+		{"[::ffff:192.168.10.255]:40000", "", true},
+		{"127.255.255.255:40000", "", true},
+		{"192.168.11.255:40000", "", false},
+
+		{"192.168.10.7:40000", "192.168.10.255", true},
+		{"192.168.10.7:40000", "255.255.255.255", true},
+		{"192.168.10.7:40000", "224.0.0.1", true},
+		{"192.168.10.7:40000", "::ffff:192.168.10.255", true},
+		{"[fe80::7%2]:40000", "ff02::1%2", true},
+	} {
+		src := netip.MustParseAddrPort(test.src)
+		var dst netip.Addr
+		if test.dst != "" {
+			dst = netip.MustParseAddr(test.dst)
+		}
+		if got := RefuseDatagram(src, dst, broadcasts); got != test.refuse {
+			t.Errorf("RefuseDatagram(%v, %v) = %v (%q), want %v", src, test.dst, got, DatagramRefusal(src, dst, broadcasts), test.refuse)
+		}
+	}
+	if !RefuseDatagram(netip.AddrPort{}, netip.Addr{}, nil) {
+		t.Error("RefuseDatagram(no source) = false, want true")
+	}
+}
+
+// The mapped form of an address is treated as the address, and what is served
+// can be nobody's loop.
+func FuzzRefuseDatagram(f *testing.F) {
+	f.Add([]byte{127, 0, 0, 1}, uint16(40000), []byte{127, 0, 0, 1}, []byte{127, 255, 255, 255})
+	f.Add([]byte{10, 0, 0, 1}, uint16(19), []byte{10, 0, 0, 2}, []byte{10, 0, 0, 255})
+	f.Add([]byte{224, 0, 0, 1}, uint16(2049), []byte{}, []byte{})
+	f.Add(make([]byte, 16), uint16(1024), []byte{1}, []byte{2, 3, 4, 5})
+	f.Fuzz(func(t *testing.T, src []byte, port uint16, dst, broadcast []byte) {
+		s, ok := netip.AddrFromSlice(src)
+		d, _ := netip.AddrFromSlice(dst)
+		b, _ := netip.AddrFromSlice(broadcast)
+		got := RefuseDatagram(netip.AddrPortFrom(s, port), d, []netip.Addr{b})
+		mapped := s
+		if s.Is4() {
+			mapped = netip.AddrFrom16(s.As16())
+		}
+		if also := RefuseDatagram(netip.AddrPortFrom(mapped, port), d, []netip.Addr{b}); also != got {
+			t.Fatalf("RefuseDatagram(%v) = %v, mapped = %v", s, got, also)
+		}
+		if got {
+			return
+		}
+		s = s.Unmap()
+		if !ok || port < 1024 || port == 2049 || s.IsMulticast() || s.IsUnspecified() || s == b.Unmap() ||
+			d.Unmap().IsMulticast() || d.IsValid() && d.Unmap() == b.Unmap() || s.Is4() && (src[len(src)-4] == 0 || src[len(src)-4] > 239) {
+			t.Fatalf("RefuseDatagram(%v:%d, %v, %v) = false", s, port, d, b)
+		}
+	})
+}
+
+func TestReplyCap(t *testing.T) {
+	t.Parallel()
+	start := time.Now()
+	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	r := NewReplyCap(3)
+	allowed := func(at time.Duration, src netip.Addr, tries int) (n int) {
+		for range tries {
+			if r.Allow(start.Add(at), src) {
+				n++
+			}
+		}
+		return n
+	}
+	for _, step := range []struct {
+		at   time.Duration
+		src  netip.Addr
+		want int
+	}{
+		{0, a, 3},
+		{0, b, 3},
+		{999 * time.Millisecond, a, 0},
+		{time.Second, a, 3},
+		{1999 * time.Millisecond, a, 0},
+		{time.Hour, a, 3},
+		{time.Hour - time.Minute, a, 3}, // a clock set back must not lock anybody out
+		{time.Hour, netip.MustParseAddr("2001:db8::1"), 3},
+		{time.Hour, netip.MustParseAddr("2001:db8::2:3"), 0}, // the same /64
+		{time.Hour, netip.MustParseAddr("2001:db8:0:1::1"), 3},
+		{time.Hour, netip.MustParseAddr("::ffff:192.0.2.2"), 3},
+		{time.Hour, b, 0},
+		{time.Hour, netip.MustParseAddr("127.0.0.1"), 9},
+		{time.Hour, netip.MustParseAddr("::1"), 9},
+	} {
+		if got := allowed(step.at, step.src, 9); got != step.want {
+			t.Errorf("at %v, %v gets %d of 9 replies, want %d", step.at, step.src, got, step.want)
+		}
+	}
+	if r := NewReplyCap(0); !r.Allow(start, a) {
+		t.Error("NewReplyCap(0) refuses")
+	}
+}
+
+// A flood of forged sources gets no more than the table could give to as many
+// as it has places, and does not grow it.
+func TestReplyCapFlood(t *testing.T) {
+	t.Parallel()
+	const perSecond = 5
+	r := NewReplyCap(perSecond)
+	now := time.Now()
+	n := 0
+	for i := range 200_000 {
+		src := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		if r.Allow(now, src) {
+			n++
+		}
+	}
+	if n > capSets*capWays*perSecond {
+		t.Errorf("a flood gets %d replies, want at most %d", n, capSets*capWays*perSecond)
+	}
+}
