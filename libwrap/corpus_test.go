@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -368,43 +369,27 @@ func compare(q *query, verdict string, events []string) string {
 // runCases runs every query of a case file three ways: reading the tables
 // straight, from the compiled form, and without blocking.
 func runCases(t *testing.T, text []byte) (queries, differ int) {
-	dir := t.TempDir()
-	sub := 0
-	marker := "/@D@"
-	for _, c := range parseCases(text, marker) {
-		sub++
-		d := filepath.Join(dir, strconv.Itoa(sub))
-		if err := os.Mkdir(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		replace := func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(marker), []byte(d)) }
-		for _, tt := range []*tableText{c.allow, c.deny} {
-			if tt != nil {
-				tt.text = replace(tt.text)
-			}
-		}
-		for n := range c.files {
-			c.files[n] = replace(c.files[n])
-		}
-		tables := c.place(t, d)
+	dir := scratch(t)
+	for _, c := range parseCases(text, dir) {
+		tables := c.place(t, dir)
 		compiled := &Tables{Allow: tables.Allow, Deny: tables.Deny}
 		compiled.Check(context.Background(), &Request{})
 		for _, q := range c.queries {
 			queries++
 			straight := &Tables{Allow: tables.Allow, Deny: tables.Deny}
 			v := straight.Check(context.Background(), c.request(q))
-			verdict, events := answer(straight, v, q, d)
+			verdict, events := answer(straight, v, q, dir)
 			bad := compare(q, verdict, events)
 
 			v = compiled.Check(context.Background(), c.request(q))
-			verdict2, events2 := answer(compiled, v, q, d)
+			verdict2, events2 := answer(compiled, v, q, dir)
 			if verdict2 != verdict || !slices.Equal(events2, events) {
 				bad += fmt.Sprintf("\n%s\ncompiled: %s %q\nstraight: %s %q", q.line, verdict2, events2, verdict, events)
 			}
 
 			r := c.request(q)
 			if v, ok := compiled.CheckNow(r); ok {
-				verdict3, events3 := answer(compiled, v, q, d)
+				verdict3, events3 := answer(compiled, v, q, dir)
 				if verdict3 != verdict || !slices.Equal(events3, events) {
 					bad += fmt.Sprintf("\n%s\nCheckNow: %s %q\nstraight: %s %q", q.line, verdict3, events3, verdict, events)
 				}
@@ -414,9 +399,29 @@ func runCases(t *testing.T, text []byte) (queries, differ int) {
 				t.Errorf("%s: %s", q.name, bad)
 			}
 		}
-		os.RemoveAll(d)
+		old, _ := filepath.Glob(filepath.Join(dir, "*"))
+		for _, name := range old {
+			os.RemoveAll(name)
+		}
 	}
 	return queries, differ
+}
+
+// scratch returns a directory whose name is as long as that of the one in
+// which the C library was asked, so that lines with @DIR@ are too.
+func scratch(t testing.TB) string {
+	for range 100 {
+		dir := fmt.Sprintf("/dev/shm/libwr%06d", rand.IntN(1e6))
+		if _, err := os.Stat("/dev/shm"); err != nil {
+			dir = fmt.Sprintf("/tmp/libwrap%08d", rand.IntN(1e8))
+		}
+		if err := os.Mkdir(dir, 0o755); err == nil {
+			t.Cleanup(func() { os.RemoveAll(dir) })
+			return dir
+		}
+	}
+	t.Fatal("no scratch directory")
+	return ""
 }
 
 // TestCorpus compares our answers with those of the C library, as recorded in

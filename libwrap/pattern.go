@@ -1,7 +1,6 @@
 package libwrap
 
 import (
-	"encoding/binary"
 	"strconv"
 	"strings"
 )
@@ -247,14 +246,14 @@ func matchMask(net, mask, addr string) bool {
 
 // mask6 clears all but the first n bits.
 func mask6(a [16]byte, n int) [16]byte {
-	hi, lo := binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])
-	if n <= 64 {
-		hi, lo = hi&^(^uint64(0)>>n), 0
-	} else {
-		lo &^= ^uint64(0) >> (n - 64)
+	for i := range a {
+		switch keep := n - 8*i; {
+		case keep <= 0:
+			a[i] = 0
+		case keep < 8:
+			a[i] &= 0xff << (8 - keep)
+		}
 	}
-	binary.BigEndian.PutUint64(a[:8], hi)
-	binary.BigEndian.PutUint64(a[8:], lo)
 	return a
 }
 
@@ -482,14 +481,14 @@ func inet6(s string) (a [16]byte, ok bool) {
 			if !ok || n > 12 {
 				return a, false
 			}
-			binary.BigEndian.PutUint32(a[n:], q)
+			a[n], a[n+1], a[n+2], a[n+3] = byte(q>>24), byte(q>>16), byte(q>>8), byte(q)
 			n += 4
 			break
 		}
 		if i == 0 || i > 4 || n > 14 {
 			return a, false
 		}
-		binary.BigEndian.PutUint16(a[n:], v)
+		a[n], a[n+1] = byte(v>>8), byte(v)
 		n += 2
 		if s = s[i:]; s == "" {
 			break

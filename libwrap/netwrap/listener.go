@@ -1,0 +1,224 @@
+package netwrap
+
+import (
+	"context"
+	"net"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"inetd/libwrap"
+	"inetd/libwrap/syslog"
+)
+
+const (
+	defaultTimeout = 30 * time.Second
+	defaultPending = 256
+)
+
+// A Listener passes on the connections that the tables let in and closes the
+// others. A decision that needs a name or a user does not hold up the
+// connections behind it. Set its fields before the first Accept.
+//
+// Options that concern a process of its own have no place in a server: twist
+// is an error, which denies, and setenv, umask, nice, user and group are
+// logged and left out.
+type Listener struct {
+	net.Listener
+
+	Daemon string          // process name in the rules
+	Tables *libwrap.Tables // nil is /etc/hosts.allow and /etc/hosts.deny
+	Lookup libwrap.Lookup  // nil is Lookup{}
+
+	// Log takes one line for each connection, and what is wrong with the
+	// tables. With nil it goes to syslog as tcpd's does: facility authpriv,
+	// under the name of the daemon.
+	Log func(p syslog.Priority, text string)
+
+	// Timeout bounds each decision with all its lookups and commands, banners
+	// included; 30 seconds if zero.
+	Timeout time.Duration
+
+	// Pending bounds the decisions that wait for lookups at a time; 256 if
+	// zero. Over it a connection whose decision needs one is refused.
+	Pending int
+
+	start  sync.Once
+	stop   sync.Once
+	ctx    context.Context
+	cancel context.CancelFunc
+	out    chan accepted
+	slots  chan struct{}
+	wg     sync.WaitGroup
+}
+
+type accepted struct {
+	conn net.Conn
+	err  error
+}
+
+// Wrap gives a server the access control files:
+//
+//	ln, err := net.Listen("tcp", ":2000")
+//	...
+//	ln = netwrap.Wrap(ln, "myserver")
+func Wrap(ln net.Listener, daemon string) *Listener {
+	return &Listener{Listener: ln, Daemon: daemon}
+}
+
+func (l *Listener) init() {
+	l.start.Do(func() {
+		if l.Tables == nil {
+			l.Tables = &libwrap.Tables{}
+		}
+		if l.Lookup == nil {
+			l.Lookup = Lookup{}
+		}
+		if l.Timeout <= 0 {
+			l.Timeout = defaultTimeout
+		}
+		if l.Pending <= 0 {
+			l.Pending = defaultPending
+		}
+		if l.Log == nil {
+			w := syslog.New(l.Daemon, syslog.Authpriv)
+			l.Log = func(p syslog.Priority, text string) { w.Print(p, text) }
+		}
+		l.ctx, l.cancel = context.WithCancel(context.Background())
+		l.out = make(chan accepted)
+		l.slots = make(chan struct{}, l.Pending)
+		l.wg.Add(1)
+		go l.acceptAll()
+	})
+}
+
+// Accept returns the next connection that is let in, or an error of the
+// listener beneath.
+func (l *Listener) Accept() (net.Conn, error) {
+	l.init()
+	select {
+	case a := <-l.out:
+		return a.conn, a.err
+	case <-l.ctx.Done():
+		return nil, &net.OpError{Op: "accept", Net: l.Addr().Network(), Addr: l.Addr(), Err: net.ErrClosed}
+	}
+}
+
+// Close closes the listener beneath, ends decisions under way and waits for
+// them.
+func (l *Listener) Close() error {
+	l.init()
+	l.cancel()
+	var err error
+	l.stop.Do(func() { err = l.Listener.Close() })
+	l.wg.Wait()
+	return err
+}
+
+func (l *Listener) acceptAll() {
+	defer l.wg.Done()
+	for l.ctx.Err() == nil {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			l.deliver(accepted{err: err})
+			continue
+		}
+		r := NewRequest(l.Daemon, c)
+		r.Lookup = l.Lookup
+		v, decided := l.Tables.CheckNow(r)
+		if decided && quick(v) {
+			l.finish(l.ctx, c, r, v)
+			continue
+		}
+		select {
+		case l.slots <- struct{}{}:
+		default:
+			l.Log(syslog.Warning, "refused connect from "+l.name(r)+": too many undecided")
+			c.Close()
+			continue
+		}
+		l.wg.Add(1)
+		go func() {
+			defer l.wg.Done()
+			defer func() { <-l.slots }()
+			ctx, cancel := context.WithTimeout(l.ctx, l.Timeout)
+			defer cancel()
+			if !decided {
+				v = l.Tables.Check(ctx, r)
+			}
+			l.finish(ctx, c, r, v)
+		}()
+	}
+}
+
+// notTCP is a connection without TCP's options.
+type notTCP struct{ net.Conn }
+
+func (notTCP) SetLinger(int) error     { return syscall.EOPNOTSUPP }
+func (notTCP) SetKeepAlive(bool) error { return syscall.EOPNOTSUPP }
+
+// quick reports whether a verdict has no action that could take time.
+func quick(v *libwrap.Verdict) bool {
+	for i := range v.Events {
+		switch v.Events[i].Kind {
+		case libwrap.Spawn, libwrap.Banner:
+			return false
+		}
+	}
+	return true
+}
+
+// finish does what the verdict says and hands the connection on, or closes it.
+func (l *Listener) finish(ctx context.Context, c net.Conn, r *libwrap.Request, v *libwrap.Verdict) {
+	p := libwrap.Performer{Log: l.Log}
+	var ok bool
+	if p.Conn, ok = c.(libwrap.Conn); !ok {
+		p.Conn = notTCP{c}
+	}
+	c.SetWriteDeadline(time.Now().Add(l.Timeout))
+	err := p.Perform(ctx, v)
+	c.SetWriteDeadline(time.Time{})
+	for i := range v.Events {
+		switch e := &v.Events[i]; e.Kind {
+		case libwrap.Setenv, libwrap.Umask, libwrap.Nice, libwrap.SetUser, libwrap.SetGroup:
+			l.Log(syslog.Warning, "warning: "+e.Pos.File+", line "+strconv.Itoa(e.Pos.Line)+": option has no effect in a resident process: "+optionName(e.Kind))
+		}
+	}
+	if err != nil || !v.Allowed {
+		l.Log(v.DenySeverity, "refused connect from "+l.name(r))
+		c.Close()
+		return
+	}
+	l.Log(v.AllowSeverity, "connect from "+l.name(r))
+	l.deliver(accepted{conn: c})
+}
+
+func (l *Listener) name(r *libwrap.Request) string {
+	return r.ClientInfo() + " (" + r.Client.Addr + ")"
+}
+
+func optionName(k libwrap.EventKind) string {
+	switch k {
+	case libwrap.Setenv:
+		return "setenv"
+	case libwrap.Umask:
+		return "umask"
+	case libwrap.Nice:
+		return "nice"
+	case libwrap.SetUser:
+		return "user"
+	}
+	return "group"
+}
+
+// deliver waits until Accept takes a, or the listener is closed.
+func (l *Listener) deliver(a accepted) {
+	select {
+	case l.out <- a:
+	case <-l.ctx.Done():
+		if a.conn != nil {
+			a.conn.Close()
+		}
+	}
+}
