@@ -90,7 +90,7 @@ func isolate(t *testing.T) {
 // shadow puts a directory of links over dir, each to what is there, so that
 // names can be replaced.
 func shadow(dir string) error {
-	old := "/run/shadow" + dir
+	old := "/run/shadow/" + strings.ReplaceAll(strings.Trim(dir, "/"), "/", "-")
 	if err := os.MkdirAll(old, 0o755); err != nil {
 		return err
 	}
@@ -131,13 +131,30 @@ func loopbackUp() error {
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
 }
 
+// private makes the directory of name, and fails the test if it is one that
+// all the machine has: a shadowed directory has links in it to those.
+func private(t testing.TB, name string) {
+	t.Helper()
+	dir := filepath.Dir(name)
+	if strings.HasPrefix(dir, "/run/") {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		t.Fatal(err)
+	}
+	if st.Type != unix.TMPFS_MAGIC || os.Getenv(isolatedEnv) == "" {
+		t.Fatalf("%s is not the test's own: shadow it", dir)
+	}
+}
+
 // put writes a file in a shadowed directory, in place of the link there.
 func put(t testing.TB, name, text string, mode fs.FileMode) {
 	t.Helper()
+	private(t, name)
 	os.Remove(name)
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
 	if err := os.WriteFile(name, []byte(text), mode); err != nil {
 		t.Fatal(err)
 	}
@@ -149,6 +166,7 @@ func put(t testing.TB, name, text string, mode fs.FileMode) {
 // link puts a symbolic link in a shadowed directory.
 func link(t testing.TB, to, name string) {
 	t.Helper()
+	private(t, name)
 	os.Remove(name)
 	if err := os.Symlink(to, name); err != nil {
 		t.Fatal(err)

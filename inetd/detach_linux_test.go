@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestDetach(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	file, pidFile := writeConf(t, in("%d stream tcp nowait $me /bin/cat cat\n", p))
+	cmd := command("-p", "inetd.pid", "inetd.conf") // relative to the directory it is started in
+	cmd.Dir = filepath.Dir(file)
+	cmd.Stdin = tty(t)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	pid := detached(t, cmd, pidFile)
+
+	// It listens as soon as the one that was started has ended.
+	c := dial(t, "tcp", local(p))
+	d := proc(pid)
+	if pid == cmd.Process.Pid {
+		t.Error("the process that was started is the daemon")
+	}
+	st := d.stat()
+	for _, tt := range []struct{ what, got, want string }{
+		{"parent", st[statParent], strconv.Itoa(os.Getpid())},
+		{"session", st[statSession], strconv.Itoa(pid)},
+		{"terminal", st[statTTY], "0"},
+		{"directory", d.cwd(), "/"},
+		{"umask", d.status("Umask"), "0022"},
+		{"descriptor 0", d.fds()[0], "/dev/null"},
+		{"descriptor 1", d.fds()[1], "/dev/null"},
+		{"descriptor 2", d.fds()[2], "/dev/null"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s of the daemon = %q, want %q", tt.what, tt.got, tt.want)
+		}
+	}
+	for _, kv := range d.environ() {
+		if strings.HasPrefix(kv, detachEnv) {
+			// What it was started with stays there; what it passes on does not.
+			if env := onlyChild(t, d, "cat").read("environ"); strings.Contains(env, detachEnv) {
+				t.Errorf("environment of a server has %s", detachEnv)
+			}
+		}
+	}
+	wantEcho(t, c, "hello\n")
+
+	// The file is found again although the directory is another now.
+	q := freePort(t)
+	if err := os.WriteFile(file, []byte(in("%d stream tcp nowait $me /bin/cat cat\n", q)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	unix.Kill(pid, unix.SIGHUP)
+	eventually(t, "the new service", func() bool { return len(inodes(t, "tcp", q)) > 0 })
+	wantAnswer(t, "tcp", local(q), "hello\n", "hello\n")
+
+	unix.Kill(pid, unix.SIGTERM)
+	if err := waitOrphan(pid); err != nil {
+		t.Errorf("exit on SIGTERM = %v, want success", err)
+	}
+	if _, err := os.Lstat(pidFile); !os.IsNotExist(err) {
+		t.Errorf("pid file after the end: %v, want it gone", err)
+	}
+	wantRefused(t, "tcp", local(q))
+}
+
+// tty is the user's end of a new terminal.
+func tty(t *testing.T) *os.File {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no terminals: %v", err)
+	}
+	t.Cleanup(func() { master.Close() })
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
