@@ -112,7 +112,7 @@ func askFiles(acct Account, o *options, deadline time.Time) (hidden bool, fake s
 	if err != nil {
 		return true, "", err
 	}
-	exe, err := os.Executable()
+	exe, err := executable()
 	if err != nil {
 		return true, "", err
 	}

@@ -8,11 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// executable is a path of this program that works whatever has happened to the
+// file it was started from, and in directories the user may not enter.
+func executable() (string, error) { return "/proc/self/exe", nil }
+
 // Layouts of linux/inet_diag.h.
 const (
 	diagRequestLen = 56 // struct inet_diag_req_v2
 	diagReplyLen   = 72 // struct inet_diag_msg
-	diagSockIDOff  = 4  // idiag_... id in the reply
 )
 
 // owner asks the kernel (sock_diag(7)) whose the TCP connection is that has
