@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -72,6 +73,14 @@ func echoBatch(t testing.TB, b *Batch, fd int) {
 			t.Errorf("Flush: %v", err)
 		}
 	}
+}
+
+func portOf(fd int) uint16 {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return 0
+	}
+	return AddrPort(sa).Port()
 }
 
 func udp(s string) Addr { return Addr{Type: Dgram, IP: netip.MustParseAddrPort(s)} }
@@ -162,5 +171,212 @@ func TestBatchUnix(t *testing.T) {
 	nameless.Write([]byte("x"))
 	if got := ask(t, c, []byte("again")); string(got) != "again" {
 		t.Errorf("echo = %q, want again", got)
+	}
+}
+
+// waitReadable waits until a datagram is there.
+func waitReadable(t testing.TB, fd int) {
+	t.Helper()
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds, 10_000)
+		if err == unix.EINTR {
+			continue
+		}
+		if n != 1 || err != nil {
+			t.Fatalf("poll = %d, %v", n, err)
+		}
+		return
+	}
+}
+
+func bound(t testing.TB, a Addr) int {
+	t.Helper()
+	fd, err := Bind(a, Options{UID: -1, GID: -1, Mode: 0o600})
+	if err != nil {
+		t.Skipf("no socket at %v here: %v", a, err)
+	}
+	t.Cleanup(func() { Close(fd, a) })
+	if a.Path == "" {
+		if err := EnablePktinfo(fd, a.IP.Addr().Is6()); err != nil {
+			t.Fatalf("EnablePktinfo: %v", err)
+		}
+	}
+	return fd
+}
+
+func TestBatchRecv(t *testing.T) {
+	t.Parallel()
+	mapped := udp("[::]:0")
+	mapped.Mapped = true
+	for _, test := range []struct {
+		at  Addr
+		ask string
+	}{
+		{udp("0.0.0.0:0"), "127.0.0.1"},
+		{udp("0.0.0.0:0"), "127.1.2.3"},
+		{udp("[::1]:0"), "::1"},
+		{mapped, "::1"},
+		{mapped, "127.1.2.3"},
+	} {
+		fd := bound(t, test.at)
+		to := netip.AddrPortFrom(netip.MustParseAddr(test.ask), portOf(fd))
+		c := dialUDP(t, netip.AddrPort{}, to)
+		from := c.LocalAddr().(*net.UDPAddr).AddrPort()
+		b := NewBatch()
+		if n, err := b.Recv(fd); n != 0 || err != nil {
+			t.Errorf("Recv of nothing = %d, %v, want 0, nil", n, err)
+		}
+		const sent = BatchSize + 5
+		for i := range sent {
+			if _, err := c.Write(bytes.Repeat([]byte{byte(i)}, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for got := 0; got < sent; {
+			waitReadable(t, fd)
+			n, err := b.Recv(fd)
+			if n == 0 || err != nil {
+				t.Fatalf("Recv = %d, %v", n, err)
+			}
+			for i := range n {
+				if want := bytes.Repeat([]byte{byte(got)}, got); !bytes.Equal(b.Msg(i), want) || b.Truncated(i) {
+					t.Errorf("datagram %d = %x, cut %v, want %x", got, b.Msg(i), b.Truncated(i), want)
+				}
+				if c := cap(b.Msg(i)); c != 65535 {
+					t.Errorf("room for an answer = %d, want 65535", c)
+				}
+				if b.From(i) != from {
+					t.Errorf("From = %v, want %v", b.From(i), from)
+				}
+				if b.To(i) != to.Addr() {
+					t.Errorf("To = %v, want %v", b.To(i), to.Addr())
+				}
+				got++
+			}
+		}
+	}
+}
+
+// Answers go only to those that got one, in order, and one that cannot be sent
+// does not hold up the next.
+func TestBatchFlush(t *testing.T) {
+	t.Parallel()
+	fd := bound(t, udp("127.0.0.1:0"))
+	c := dialUDP(t, netip.AddrPort{}, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), portOf(fd)))
+	b := NewBatch()
+	const sent = 6
+	for i := range sent {
+		c.Write([]byte{byte(i)})
+	}
+	tooLong := make([]byte, 65535)
+	for got := 0; got < sent; {
+		waitReadable(t, fd)
+		n, err := b.Recv(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			switch got++; b.Msg(i)[0] {
+			case 1, 4:
+				b.Reply(i, tooLong)
+			case 2:
+			default:
+				b.Reply(i, b.Msg(i))
+			}
+		}
+		if err := b.Flush(fd); got == sent && err != unix.EMSGSIZE {
+			t.Errorf("Flush of a datagram that is too long = %v, want %v", err, unix.EMSGSIZE)
+		}
+		if err := b.Flush(fd); err != nil {
+			t.Errorf("Flush of nothing = %v, want nil", err)
+		}
+	}
+	buf := make([]byte, 10)
+	for _, want := range []byte{0, 3, 5} {
+		if n, err := c.Read(buf); n != 1 || buf[0] != want || err != nil {
+			t.Errorf("answer = %x, %v, want %02x", buf[:n], err, want)
+		}
+	}
+}
+
+// What was not flushed is forgotten by the next Recv.
+func TestBatchDropsUnflushed(t *testing.T) {
+	t.Parallel()
+	fd := bound(t, udp("127.0.0.1:0"))
+	c := dialUDP(t, netip.AddrPort{}, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), portOf(fd)))
+	b := NewBatch()
+	for _, word := range []string{"first", "second"} {
+		c.Write([]byte(word))
+		waitReadable(t, fd)
+		if n, err := b.Recv(fd); n != 1 || err != nil {
+			t.Fatalf("Recv = %d, %v", n, err)
+		}
+		b.Reply(0, b.Msg(0))
+	}
+	b.Flush(fd)
+	buf := make([]byte, 10)
+	if n, err := c.Read(buf); string(buf[:n]) != "second" || err != nil {
+		t.Errorf("answer = %q, %v, want second", buf[:n], err)
+	}
+}
+
+func TestBatchTruncated(t *testing.T) {
+	t.Parallel()
+	a := Addr{Type: Dgram, Path: filepath.Join(t.TempDir(), "s")}
+	fd := bound(t, a)
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: a.Path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	b := NewBatch()
+	for _, size := range []int{65535, 65536, 100_000} {
+		if _, err := c.Write(make([]byte, size)); err != nil {
+			t.Skipf("no datagrams of %d bytes here: %v", size, err)
+		}
+		if n, err := b.Recv(fd); n != 1 || err != nil {
+			t.Fatalf("Recv = %d, %v", n, err)
+		}
+		if got := len(b.Msg(0)); got != 65535 || b.Truncated(0) != (size > 65535) {
+			t.Errorf("datagram of %d bytes = %d bytes, cut %v", size, got, b.Truncated(0))
+		}
+		if b.From(0).IsValid() || b.To(0).IsValid() {
+			t.Errorf("From, To = %v, %v on a unix-domain socket", b.From(0), b.To(0))
+		}
+	}
+}
+
+func TestBatchBadDescriptor(t *testing.T) {
+	t.Parallel()
+	b := NewBatch()
+	if n, err := b.Recv(-1); n != 0 || err != unix.EBADF {
+		t.Errorf("Recv(-1) = %d, %v, want %v", n, err, unix.EBADF)
+	}
+}
+
+func TestBroadcasts(t *testing.T) {
+	t.Parallel()
+	list, err := Broadcasts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		n, ok := a.(*net.IPNet)
+		if !ok || n.IP.To4() == nil {
+			continue
+		}
+		last := n.IP.To4()
+		for i := range last {
+			last[i] |= ^n.Mask[i]
+		}
+		want, _ := netip.AddrFromSlice(last)
+		if ones, _ := n.Mask.Size(); ones < 31 && !slices.Contains(list, want) {
+			t.Errorf("Broadcasts() = %v, want %v in it", list, want)
+		}
 	}
 }
