@@ -158,3 +158,10 @@ func (s *spare) release() {
 		}
 	}
 }
+
+// tell sends a few lines on a new connection, whose buffer has room for them.
+func (c conn) tell(text string) {
+	if c.own && text != "" {
+		unix.SendmsgN(c.fd, []byte(text), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	}
+}

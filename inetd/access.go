@@ -1,17 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path"
-	"slices"
 	"strings"
+	"time"
 
+	"inetd/inetd/admit"
 	"inetd/inetd/child"
 	"inetd/inetd/conf"
 	"inetd/inetd/sock"
 	"inetd/libwrap"
+	"inetd/libwrap/netwrap"
 	"inetd/libwrap/syslog"
 )
 
@@ -31,7 +35,11 @@ type wrapping struct {
 // wrap finds out what -l, -w and -W mean for an entry. A program called tcpd is
 // replaced by the daemon it would have become.
 func (sp *spec) wrap(o *options) {
+	x := sp.Xinetd
 	switch {
+	case x != nil && x.Libwrap != "":
+		// xinetd always asks, -l or not.
+		sp.wrapped.daemon = x.Libwrap
 	case sp.Internal != "" && !o.wrapInternal, sp.Internal == "" && !o.wrapExternal:
 	case sp.Wait && sp.Socktype == conf.Stream && path.Base(sp.Program) != "tcpd":
 		// The server accepts, so nobody knows here who comes.
@@ -55,48 +63,170 @@ func (sp *spec) wrap(o *options) {
 // commands at one time. Clients beyond it are refused.
 const maxChecks = 256
 
-// screen asks hosts.allow and hosts.deny about a client before anything is
-// started for it. What can be told from addresses is decided at once; the rest
-// is looked up away from the loop.
+// An answer is what was found out about a client, by looking or by asking.
+type answer struct {
+	request *libwrap.Request // nil without access control
+	verdict *libwrap.Verdict
+	rule    string // of only_from and no_access, if they refuse; "" is let in
+	user    string // what ident says
+	userErr error
+	err     error // of what a rule wanted done
+}
+
+// screen asks about a client before anything is started for it. What can be
+// told from addresses is decided at once; the rest is looked up away from the
+// loop.
 func (s *server) screen(c conn) {
-	w := c.e.wrapped
-	if w.daemon == "" || c.e.resting {
-		s.admit(c)
+	e := c.e
+	if e.resting {
+		s.drop(c)
 		return
 	}
-	r := s.request(c)
-	if v, ok := s.tables.CheckNow(r); ok && !acts(v) {
-		s.decided(c, r, v)
+	var name, user bool
+	if g := e.gate; g != nil {
+		ok, ask := s.pass(c)
+		if !ok {
+			return
+		}
+		name = ask
+		user = c.peer.IsValid() && (g.IDOnly || g.Log.OnSuccess&conf.LogUserID != 0)
+	}
+	var a answer
+	if e.wrapped.daemon != "" {
+		a.request = s.request(c)
+		var now bool
+		if a.verdict, now = s.tables.CheckNow(a.request); !now || acts(a.verdict) {
+			a.verdict = nil
+		}
+	}
+	if !name && !user && (a.request == nil || a.verdict != nil) {
+		s.decided(c, a)
 		return
 	}
 	if s.checks >= maxChecks {
-		s.refuseClient(c, "too many access checks under way")
+		s.deny(c, failProcess, "too many access checks under way")
 		return
 	}
 	s.checks++
 	s.hold(c)
+	src := c.source()
 	go func() {
-		v := s.tables.Check(context.Background(), r)
-		p := libwrap.Performer{Conn: c.client(), Log: s.wrapLog(c.e)}
-		err := p.Perform(context.Background(), v)
+		s.ask(c, &a, src, name, user)
 		s.set.Post(func() {
 			s.checks--
 			s.unhold(c)
 			if !c.own && c.l.fd != c.fd {
 				return // closed by a reload
 			}
-			if err != nil {
-				s.log.err("%s: %s: %v", c.e.label, v.Rule, err)
-				v.Allowed, v.Delegated = false, false
-			}
-			s.decided(c, r, v)
+			s.decided(c, a)
 		})
 	}()
 }
 
+// maxAsking bounds how long a client is looked up.
+const maxAsking = time.Minute
+
+// ask finds out what may take time. It runs away from the loop and touches
+// nothing of it.
+func (s *server) ask(c conn, a *answer, src netip.Addr, name, user bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), maxAsking)
+	defer cancel()
+	if name {
+		d := c.e.gate.access.CheckName(src, nameOf(ctx, src))
+		if d.Answer != admit.Allowed {
+			a.rule = d.Rule()
+			return
+		}
+	}
+	if a.request != nil && a.verdict == nil {
+		a.verdict = s.tables.Check(ctx, a.request)
+		p := libwrap.Performer{Conn: c.client(), Log: s.wrapLog(c.e)}
+		a.err = p.Perform(ctx, a.verdict)
+		if a.err != nil || !a.verdict.Allowed && !a.verdict.Delegated {
+			return
+		}
+	}
+	if user {
+		ctx, cancel := context.WithTimeout(ctx, identPatience)
+		defer cancel()
+		a.user, a.userErr = netwrap.Lookup{}.LookupUser(ctx, endpoint(c.peer), endpoint(sock.Local(c.fd)))
+	}
+}
+
+// identPatience bounds the question who owns a client's connection.
+const identPatience = 10 * time.Second
+
+// decided goes on with a client when all is known, or ends with it. What a
+// rule wants of the server's process becomes part of its plan.
+func (s *server) decided(c conn, a answer) {
+	if a.rule != "" {
+		s.deny(c, failAddress, a.rule)
+		return
+	}
+	if a.request != nil && !s.wrapped(&c, a) {
+		return
+	}
+	if g := c.e.gate; g != nil {
+		if g.IDOnly && a.user == "" {
+			s.recordUser(c, g.Log.OnError, "", cmp.Or(a.userErr, errNoUser))
+			s.deny(c, failIdentity, "ident does not know the user")
+			return
+		}
+		if a.user != "" || a.userErr != nil {
+			s.recordUser(c, g.Log.OnSuccess, a.user, a.userErr)
+		}
+	}
+	s.admit(c)
+}
+
+var errNoUser = errors.New("no user name")
+
+// wrapped logs what hosts.allow and hosts.deny say, as tcpd does, and ends
+// with the client if they refuse it.
+func (s *server) wrapped(c *conn, a answer) bool {
+	w, r, v := c.e.wrapped, a.request, a.verdict
+	logf := s.wrapLog(c.e)
+	if a.err != nil {
+		s.log.err("%s: %s: %v", c.e.label, v.Rule, a.err)
+		v.Allowed, v.Delegated = false, false
+	}
+	if !acts(v) { // else Perform has logged them
+		for _, e := range v.Events {
+			if e.Kind == libwrap.Log {
+				logf(e.Priority, e.Text)
+			}
+		}
+	}
+	who := r.ClientInfo() + " (" + r.Client.Addr + ")"
+	if !v.Allowed && !v.Delegated {
+		if w.tcpd {
+			logf(v.DenySeverity, "refused connect from "+who)
+		} else {
+			logf(v.DenySeverity, fmt.Sprintf("refused connection from %s, service %s (%s)", who, c.e.Name, c.e.Proto))
+		}
+		s.recordFail(*c, failLibwrap)
+		if g := c.e.gate; g != nil {
+			c.tell(g.fail)
+		}
+		s.drop(*c)
+		return false
+	}
+	switch {
+	case !v.Allowed, c.e.gate != nil: // twist has logged; xinetd has its own lines
+	case w.tcpd:
+		logf(v.AllowSeverity, "connect from "+who)
+	default:
+		logf(v.AllowSeverity, fmt.Sprintf("connection from %s, service %s (%s)", who, c.e.Name, c.e.Proto))
+	}
+	if c.e.plan != nil {
+		c.plan = planFor(c.e.plan, v.Child())
+	}
+	return true
+}
+
 // request is what rules may ask about a client.
 func (s *server) request(c conn) *libwrap.Request {
-	r := &libwrap.Request{Daemon: c.e.wrapped.daemon, Lookup: libwrap.System{}, Client: endpoint(c.peer)}
+	r := &libwrap.Request{Daemon: c.e.wrapped.daemon, Lookup: netwrap.Lookup{}, Client: endpoint(c.peer)}
 	if !c.own && c.l.addr.Type == sock.Dgram {
 		if d, ok := sock.Peek(c.fd); ok {
 			r.Client = endpoint(d.From)
@@ -128,40 +258,6 @@ func acts(v *libwrap.Verdict) bool {
 	return false
 }
 
-// decided logs a verdict and goes on with the client, or ends with it. What
-// the rule wants of the server's process becomes part of its plan.
-func (s *server) decided(c conn, r *libwrap.Request, v *libwrap.Verdict) {
-	logf := s.wrapLog(c.e)
-	if !acts(v) {
-		for _, e := range v.Events {
-			if e.Kind == libwrap.Log {
-				logf(e.Priority, e.Text)
-			}
-		}
-	}
-	who := r.ClientInfo() + " (" + r.Client.Addr + ")"
-	if !v.Allowed && !v.Delegated {
-		if c.e.wrapped.tcpd {
-			logf(v.DenySeverity, "refused connect from "+who)
-		} else {
-			logf(v.DenySeverity, fmt.Sprintf("refused connection from %s, service %s (%s)", who, c.e.Name, c.e.Proto))
-		}
-		s.drop(c)
-		return
-	}
-	if v.Allowed {
-		if c.e.wrapped.tcpd {
-			logf(v.AllowSeverity, "connect from "+who)
-		} else {
-			logf(v.AllowSeverity, fmt.Sprintf("connection from %s, service %s (%s)", who, c.e.Name, c.e.Proto))
-		}
-	}
-	if c.e.plan != nil {
-		c.plan = planFor(c.e.plan, v.Child())
-	}
-	s.admit(c)
-}
-
 // planFor is p as a rule's options change it.
 func planFor(p *child.Plan, w libwrap.Child) *child.Plan {
 	if w.Command == "" && len(w.Env) == 0 && w.Umask < 0 && w.Nice == 0 && w.ID == nil {
@@ -172,9 +268,7 @@ func planFor(p *child.Plan, w libwrap.Child) *child.Plan {
 		q.Path, q.Argv = "/bin/sh", []string{"sh", "-c", w.Command}
 	}
 	for _, kv := range w.Env {
-		name, _, _ := strings.Cut(kv, "=")
-		q.Env = slices.DeleteFunc(slices.Clone(q.Env), func(old string) bool { return strings.HasPrefix(old, name+"=") })
-		q.Env = append(q.Env, kv)
+		q.Env = setenv(q.Env, kv)
 	}
 	if w.Umask >= 0 {
 		q.Umask = &w.Umask

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strconv"
+
 	"golang.org/x/sys/unix"
 
 	"inetd/inetd/admit"
@@ -16,16 +18,24 @@ func (s *server) admit(c conn) {
 		s.drop(c)
 		return
 	}
+	if max := s.opts.processes; max > 0 && s.running >= max {
+		s.deny(c, failProcess, "more than "+strconv.Itoa(max)+" servers in all")
+		return
+	}
+	l := e.tally.Limits()
 	switch e.tally.Start(s.now(), c.peer.Addr()) {
 	case admit.Looping:
 		s.log.err("%s server failing (looping), service terminated for 10 min", e.label)
 		s.drop(c)
 		s.rest(e, admit.Rest)
+	case admit.Full:
+		s.deny(c, failService, "more than "+limitText(l.Children)+" servers at a time")
 	case admit.SourceRate:
-		s.refuseClient(c, "more than "+limitText(e.tally.Limits().SourceRate)+" starts a minute")
+		s.deny(c, failSource, "more than "+limitText(l.SourceRate)+" starts a minute")
 	case admit.SourceFull:
-		s.refuseClient(c, "more than "+limitText(e.tally.Limits().SourceChildren)+" servers at a time")
+		s.deny(c, failSource, "more than "+limitText(l.SourceChildren)+" servers at a time for one client")
 	case admit.Admit:
+		s.running++
 		s.launch(c)
 	}
 }
@@ -39,18 +49,20 @@ func (s *server) refuseClient(c conn, why string) {
 // drop ends a conn that got no server.
 func (s *server) drop(c conn) {
 	if c.e.Mux != conf.NoMux {
-		tell(c, services.MuxRefused)
+		c.tell(services.MuxRefused)
 	}
 	discard(c)
 }
 
-// discard closes a connection; of a datagram socket it takes one datagram, so
-// that the loop does not find it again.
+// discard closes a connection; of a socket that its servers read themselves it
+// takes one client, so that the loop does not find it again.
 func discard(c conn) {
 	switch {
 	case c.own:
 		unix.Close(c.fd)
 	case c.l.addr.Type == sock.Dgram:
 		sock.Drop(c.fd)
+	default:
+		sock.Shed(c.fd)
 	}
 }

@@ -20,6 +20,7 @@ type spec struct {
 	builtin  *services.Builtin // nil for a program
 	wrapped  wrapping
 	records  *records    // nil: no lines about clients
+	gate     *gate       // nil: what xinetd.conf asks of clients is not asked
 	limits   conf.Limits // with the daemon's defaults
 	unusable error       // why no server could be started, such as an unknown user
 }
@@ -30,6 +31,7 @@ type entry struct {
 	*spec
 	listeners []*listener
 	tally     admit.State
+	cps       admit.CPS
 	resting   bool    // started too often
 	wake      stopper // ends the rest
 	refusals  refusals
@@ -41,4 +43,10 @@ func (e *entry) retire() {
 		e.resting = false
 		e.wake.Stop()
 	}
+}
+
+// adjust puts the limits of a new spec in force.
+func (e *entry) adjust() {
+	e.tally.SetLimits(e.limits)
+	e.cps.SetLimit(e.limits.CPS)
 }

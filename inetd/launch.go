@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"net/netip"
 	"os"
 	"time"
@@ -8,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"inetd/inetd/conf"
+	"inetd/inetd/proxy"
 	"inetd/inetd/sock"
 	"inetd/services"
 )
@@ -18,7 +21,7 @@ type job struct {
 	l     *listener // where it came from
 	pid   int       // 0 for a built-in
 	src   netip.Addr
-	began time.Time      // of a wait server
+	began time.Time      // where somebody asks for how long it ran
 	head  sock.Datagram  // what a wait server was started for
 	conn  *services.Conn // of a built-in
 }
@@ -28,24 +31,76 @@ func (s *server) launch(c conn) {
 	if c.e.Mux != conf.NoMux {
 		muxReady(c)
 	}
-	if c.e.builtin != nil {
+	if g := c.e.gate; g != nil {
+		c.prepare(g)
+	}
+	switch {
+	case c.e.builtin != nil:
 		s.converse(c)
+	case c.e.plan == nil:
+		s.redirect(c)
+	default:
+		s.spawn(c)
+	}
+}
+
+// prepare does what xinetd.conf asks for on a connection that got its server.
+func (c *conn) prepare(g *gate) {
+	c.tell(g.success)
+	if !c.own || !c.peer.IsValid() {
 		return
 	}
-	s.spawn(c)
+	if g.NoDelay {
+		sock.SetNoDelay(c.fd)
+	}
+	if g.KeepAlive {
+		sock.SetKeepAlive(c.fd)
+	}
+	if plan := cmp.Or(c.plan, c.e.plan); plan != nil {
+		p := *plan
+		p.Env = setenv(p.Env, "REMOTE_HOST="+c.address())
+		c.plan = &p
+	}
 }
+
+// redirect passes a connection on to another server.
+func (s *server) redirect(c conn) {
+	e := c.e
+	j := &job{e: e, l: c.l, src: c.peer.Addr(), began: s.now()}
+	sock.SetNonblock(c.fd, true)
+	f := os.NewFile(uintptr(c.fd), e.label)
+	s.recordStart(c, 0)
+	if e.tally.Full() {
+		s.watchAll(e)
+	}
+	to := e.Xinetd.Redirect
+	go func() {
+		in, out, err := proxy.Run(context.Background(), f, to.Host, to.Port, redirectIdle)
+		s.set.Post(func() {
+			if err != nil {
+				s.log.info("%s: redirect to %s: %v", e.label, to.Host, err)
+			}
+			s.recordTraffic(e, in, out)
+			s.recordExit(j, 0)
+			s.ended(j)
+		})
+	}()
+}
+
+// redirectIdle ends a redirected connection on which nothing comes any more
+// from either side.
+const redirectIdle = time.Hour
 
 // spawn starts the entry's program. For a wait entry the child has the socket
 // until it exits; any other connection is the child's alone.
 func (s *server) spawn(c conn) {
 	e := c.e
-	plan := e.plan
-	if c.plan != nil {
-		plan = c.plan
-	}
+	plan := cmp.Or(c.plan, e.plan)
 	j := &job{e: e, l: c.l, src: c.peer.Addr()}
-	if !c.own {
+	if !c.own || e.records != nil {
 		j.began = s.now()
+	}
+	if !c.own {
 		if c.l.addr.Type == sock.Dgram {
 			j.head, _ = sock.Peek(c.fd)
 		}
@@ -60,11 +115,13 @@ func (s *server) spawn(c conn) {
 	}
 	if err != nil {
 		s.log.err("%s: %v (%s)", e.label, err, e.Pos)
+		s.recordFail(c, failFork)
 		discard(c)
 		s.ended(j)
 		return
 	}
 	j.pid = pid
+	s.recordStart(c, pid)
 	if !c.own {
 		c.l.holder = j
 	} else {
@@ -88,14 +145,16 @@ func (s *server) spawn(c conn) {
 // no goroutine: the send buffer of a new connection has room for it.
 func (s *server) converse(c conn) {
 	e := c.e
-	j := &job{e: e, l: c.l, src: c.peer.Addr()}
+	j := &job{e: e, l: c.l, src: c.peer.Addr(), began: s.now()}
 	if e.builtin.Reply != nil {
 		s.reply = e.builtin.Reply(s.reply[:0], s.now())
 		unix.SendmsgN(c.fd, s.reply, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		unix.Close(c.fd)
+		s.recordStart(c, 0)
 		s.ended(j)
 		return
 	}
+	s.recordStart(c, 0)
 	sock.SetNonblock(c.fd, true)
 	f := os.NewFile(uintptr(c.fd), e.label)
 	j.conn = services.NewConn(f)
@@ -128,7 +187,11 @@ func (s *server) answer(l *listener) {
 	now := s.now()
 	for i := range n {
 		from := s.batch.From(i)
-		if why := services.DatagramRefusal(from, s.batch.To(i), s.broadcasts); why != "" {
+		why := services.DatagramRefusal(from, s.batch.To(i), s.broadcasts)
+		if why == "" && (e.gate != nil || e.wrapped.daemon != "") {
+			why = s.passDatagram(e, from)
+		}
+		if why != "" {
 			e.refusals.note(s, e, from.String(), why)
 			continue
 		}

@@ -181,6 +181,7 @@ func (s *server) resume(e *entry) {
 	e.resting = false
 	e.wake.Stop()
 	e.tally.Forgive()
+	e.cps.Clear()
 	for _, l := range e.listeners {
 		if l.refusing {
 			l.refusing = false

@@ -19,6 +19,7 @@ import (
 	"inetd/inetd/child"
 	"inetd/inetd/conf"
 	"inetd/inetd/conf/inetdconf"
+	"inetd/inetd/conf/xinetdconf"
 	"inetd/inetd/names"
 	"inetd/inetd/sock"
 	"inetd/services"
@@ -57,7 +58,7 @@ func (ld *loader) load() (*config, error) {
 		if err != nil {
 			return nil, err
 		}
-		list, problems := inetdconf.Parse(name, text, env, inetdconf.Source{ReadFile: os.ReadFile, Glob: filepath.Glob})
+		list, problems := parse(name, text, env)
 		all = append(all, list...)
 		cfg.problems = append(cfg.problems, problems...)
 	}
@@ -67,7 +68,7 @@ func (ld *loader) load() (*config, error) {
 		}
 	}
 	for _, svc := range conf.Clashes(all, &cfg.problems) {
-		sp := ld.prepare(svc)
+		sp := ld.prepare(svc, &cfg.problems)
 		sp.unusable = ld.identify(sp, db) // the checks have warned
 		if err := ld.resolve(sp, db); err != nil {
 			cfg.problems.Warnf(svc.Pos, conf.FieldHost, "%w: not served until there is", err)
@@ -81,7 +82,16 @@ func (ld *loader) load() (*config, error) {
 	return cfg, nil
 }
 
-// expand turns the directories among the arguments into their *.conf files.
+// parse reads either syntax: a file says by its name or its first words which.
+func parse(name string, text []byte, env *conf.Env) ([]*conf.Service, conf.ErrorList) {
+	if xinetdconf.Is(name, text) {
+		return xinetdconf.Parse(name, text, env, xinetdconf.Source{ReadFile: os.ReadFile, ReadDir: xinetdconf.RegularFiles})
+	}
+	return inetdconf.Parse(name, text, env, inetdconf.Source{ReadFile: os.ReadFile, Glob: filepath.Glob})
+}
+
+// expand turns the directories among the arguments into files: *.conf, or by
+// xinetd's rule for names those of an xinetd.d.
 func expand(args []string) ([]string, error) {
 	var files []string
 	for _, a := range args {
@@ -93,17 +103,20 @@ func expand(args []string) ([]string, error) {
 			files = append(files, a)
 			continue
 		}
-		in, err := filepath.Glob(filepath.Join(escapeGlob(a), "*.conf"))
+		in, err := xinetdconf.RegularFiles(a)
 		if err != nil {
 			return nil, err
 		}
 		slices.Sort(in)
-		files = append(files, in...)
+		xinetd := filepath.Base(a) == "xinetd.d"
+		for _, name := range in {
+			if xinetd && xinetdconf.Included(name) || !xinetd && strings.HasSuffix(name, ".conf") {
+				files = append(files, filepath.Join(a, name))
+			}
+		}
 	}
 	return files, nil
 }
-
-var escapeGlob = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace
 
 // environment tells the checks about this machine.
 func environment(db *names.DB) *conf.Env {
@@ -138,16 +151,59 @@ func executable(path string) error {
 }
 
 // prepare makes a service ready as far as the file tells.
-func (ld *loader) prepare(svc *conf.Service) *spec {
+func (ld *loader) prepare(svc *conf.Service, l *conf.ErrorList) *spec {
 	sp := &spec{Service: svc, label: svc.Label(), limits: svc.Limits.Or(ld.opts.limits), records: newRecords(svc)}
 	sp.opts = sock.Options{Backlog: ld.opts.backlog, SndBuf: svc.SndBuf, RcvBuf: svc.RcvBuf, Filter: svc.Filter, UID: -1, GID: -1}
-	if svc.Internal != "" {
+	sp.gate = newGate(svc, l)
+	switch {
+	case svc.Internal != "":
 		sp.builtin = services.Lookup(svc.Internal)
-	} else {
+	case svc.Xinetd == nil:
 		sp.plan = &child.Plan{Path: svc.Program, Argv: svc.Args, Env: ld.env}
+	case svc.Xinetd.Redirect == nil:
+		sp.plan = ld.xinetdPlan(svc, l)
 	}
 	sp.wrap(ld.opts)
 	return sp
+}
+
+// xinetdPlan is the plan of a service of xinetd.conf, which says more of its
+// servers' process.
+func (ld *loader) xinetdPlan(svc *conf.Service, l *conf.ErrorList) *child.Plan {
+	x := svc.Xinetd
+	p := &child.Plan{Path: svc.Program, Argv: svc.Args, Env: ld.env}
+	if x.PassEnv != nil {
+		p.Env = nil
+		for _, kv := range os.Environ() {
+			if name, _, _ := strings.Cut(kv, "="); slices.Contains(x.PassEnv, name) {
+				p.Env = append(p.Env, kv)
+			}
+		}
+	}
+	for _, kv := range x.Env {
+		p.Env = setenv(p.Env, kv)
+	}
+	if x.Umask != nil {
+		umask := int(*x.Umask)
+		p.Umask = &umask
+	}
+	p.Nice = x.Nice
+	for _, r := range x.Rlimits {
+		res, ok := rlimits[r.Resource]
+		if !ok {
+			l.Warnf(svc.Pos, "rlimit", "%s: this system has no rlimit_%s", x.ID, r.Resource)
+			continue
+		}
+		p.Rlimits = append(p.Rlimits, child.Rlimit{Resource: res, Soft: r.Max, Hard: r.Max})
+	}
+	return p
+}
+
+// setenv returns env with kv in it, in place of what had its name.
+func setenv(env []string, kv string) []string {
+	name, _, _ := strings.Cut(kv, "=")
+	env = slices.DeleteFunc(slices.Clone(env), func(old string) bool { return strings.HasPrefix(old, name+"=") })
+	return append(env, kv)
 }
 
 // identify and resolve find what the machine has to say: who the server runs
@@ -161,10 +217,14 @@ func (ld *loader) identify(sp *spec, db *names.DB) error {
 		return nil
 	}
 	id, err := db.Identity(sp.User, sp.Group)
-	if err == nil {
-		sp.plan.SetIdentity(id)
+	if err != nil {
+		return err
 	}
-	return err
+	if sp.Xinetd != nil && !sp.Xinetd.Groups {
+		id.Groups = nil
+	}
+	sp.plan.SetIdentity(id)
+	return nil
 }
 
 // again asks for specs that were not ready, with the databases as they are now.

@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 
-	"golang.org/x/sys/unix"
-
 	"inetd/inetd/conf"
 	"inetd/inetd/sock"
 	"inetd/services"
@@ -36,13 +34,13 @@ func (s *server) muxAsk(c conn, j *job) {
 func (s *server) muxGo(c conn, name string) {
 	if name == "help" {
 		names := slices.Sorted(maps.Keys(s.mux))
-		tell(c, string(services.AppendMuxHelp(nil, names)))
+		c.tell(string(services.AppendMuxHelp(nil, names)))
 		discard(c)
 		return
 	}
 	e := s.mux[name]
 	if e == nil || e.resting || e.tally.Full() {
-		tell(c, services.MuxRefused)
+		c.tell(services.MuxRefused)
 		discard(c)
 		return
 	}
@@ -54,12 +52,7 @@ func (s *server) muxGo(c conn, name string) {
 // one that knows nothing of tcpmux.
 func muxReady(c conn) {
 	if c.e.Mux == conf.MuxPlus {
-		tell(c, services.MuxGo)
+		c.tell(services.MuxGo)
 	}
 	sock.SetNonblock(c.fd, false)
-}
-
-// tell sends a short line on a new connection, whose buffer has room for it.
-func tell(c conn, text string) {
-	unix.SendmsgN(c.fd, []byte(text), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }

@@ -18,6 +18,7 @@ func (s *server) reap(j *job, status unix.WaitStatus) {
 	if failed || s.log.debugs {
 		s.logExit(j, status, failed)
 	}
+	s.recordExit(j, status)
 	if j.l.holder == j {
 		s.watchdog(j, failed)
 	}
@@ -81,6 +82,7 @@ func (s *server) watchdog(j *job, failed bool) {
 // finish is the end of a built-in's conversation.
 func (s *server) finish(j *job, err error) {
 	delete(s.jobs, j)
+	s.recordExit(j, 0)
 	if err != nil && err != io.EOF && !errors.Is(err, os.ErrClosed) {
 		s.log.debug("%s: %v", j.e.label, err)
 	}
@@ -90,6 +92,7 @@ func (s *server) finish(j *job, err error) {
 // ended gives back what a job had, whatever kind it was.
 func (s *server) ended(j *job) {
 	e := j.e
+	s.running--
 	full := e.tally.Full()
 	e.tally.Done(j.src)
 	if l := j.l; l.holder == j {

@@ -82,7 +82,7 @@ func (s *server) apply(cfg *config) diff {
 			d.kept++
 		}
 		e.spec = sp
-		e.tally.SetLimits(sp.limits)
+		e.adjust()
 		s.entries = append(s.entries, e)
 	}
 	var held []*entry
@@ -138,7 +138,7 @@ func (s *server) adopt(specs []*spec) {
 			continue
 		}
 		e := &entry{spec: sp}
-		e.tally.SetLimits(sp.limits)
+		e.adjust()
 		s.entries = append(s.entries, e)
 		s.log.info("%s: can be served now (%s)", sp.label, sp.Pos)
 	}
@@ -226,7 +226,7 @@ func (s *server) reset(l *listener) error {
 
 // same says whether two readings ask for the same.
 func (sp *spec) same(b *spec) bool {
-	return sp.Wait == b.Wait && sp.limits == b.limits && sp.wrapped == b.wrapped && sp.opts == b.opts && sp.Internal == b.Internal &&
+	return sp.Wait == b.Wait && sp.limits == b.limits && sp.wrapped == b.wrapped && sp.Xinetd.Equal(b.Xinetd) && sp.opts == b.opts && sp.Internal == b.Internal &&
 		sp.Program == b.Program && sp.User == b.User && sp.Group == b.Group && sp.Class == b.Class &&
 		slices.Equal(sp.Args, b.Args) && slices.Equal(sp.addrs, b.addrs)
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"inetd/inetd/admit"
 	"inetd/inetd/child"
 	"inetd/inetd/event"
 	"inetd/inetd/sock"
@@ -42,7 +43,10 @@ type server struct {
 	loading    bool // a reload is on its way
 	reloads    int  // asked for since it began
 	quit       bool
-	publisher  *publisher // nil until an RPC entry comes
+	publisher  *publisher    // nil until an RPC entry comes
+	running    int           // servers of all entries
+	trapped    admit.Trapped // by sensors
+	average    average
 	tables     *libwrap.Tables
 	files      files // log files of services
 	checks     int   // access checks away from the loop

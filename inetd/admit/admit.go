@@ -23,6 +23,7 @@ type Verdict uint8
 const (
 	Admit      Verdict = iota
 	Looping            // the service's rate is used up: it rests
+	Full               // as many servers as may be, and no queue for more
 	SourceRate         // this client started too many in a minute
 	SourceFull         // this client has too many servers
 )
@@ -49,10 +50,11 @@ func (s *State) SetLimits(l conf.Limits) {
 // Limits returns the limits in force.
 func (s *State) Limits() conf.Limits { return s.limits }
 
-// Full says whether as many servers run as may: clients then wait in the
-// queue.
-func (s *State) Full() bool {
-	return s.limits.Children > 0 && s.running >= int(s.limits.Children)
+// Full says whether as many servers run as may and clients wait in the queue.
+func (s *State) Full() bool { return !s.limits.Refuse && s.full() }
+
+func (s *State) full() bool {
+	return s.limits.Children == conf.Never || s.limits.Children > 0 && s.running >= int(s.limits.Children)
 }
 
 // Running is how many servers have been admitted and are not Done.
@@ -69,6 +71,9 @@ func (s *State) Start(now time.Time, src netip.Addr) Verdict {
 	at := now.Sub(s.zero) // by the monotonic clock
 	if s.limits.Rate == conf.Never || s.limits.Rate > 0 && s.starts.full(at) {
 		return Looping
+	}
+	if s.limits.Refuse && s.full() {
+		return Full
 	}
 	if v := s.sources.check(at, src, s.limits); v != Admit {
 		return v

@@ -251,6 +251,21 @@ func Accept(fd int) (conn int, peer netip.AddrPort, err error) {
 	return accept(fd)
 }
 
+// SetNoDelay and SetKeepAlive set TCP_NODELAY and SO_KEEPALIVE; for a socket
+// that has no such thing they do nothing.
+func SetNoDelay(fd int)   { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) }
+func SetKeepAlive(fd int) { unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1) }
+
+// Shed closes the next connection of a listening socket, which may be a
+// blocking one.
+func Shed(fd int) {
+	SetNonblock(fd, true)
+	if conn, _, err := accept(fd); err == nil {
+		unix.Close(conn)
+	}
+	SetNonblock(fd, false)
+}
+
 // Gone says whether an error of Accept means that one client went away again,
 // or that there was none, and the next is worth a try. These are the errors
 // that accept(2) tells programs to treat like EAGAIN.

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"inetd/inetd/admit"
+	"inetd/inetd/conf"
+	"inetd/inetd/sock"
+	"inetd/libwrap"
+	"inetd/libwrap/netwrap"
+)
+
+// A gate is what xinetd.conf(5) asks about a client before it may have a
+// server, made ready. Services of inetd.conf have none.
+type gate struct {
+	*conf.Xinetd
+	access                *admit.Access
+	times                 *admit.Times
+	banner, success, fail string
+}
+
+// maxBanner bounds a banner file: it is sent in one go, without waiting.
+const maxBanner = 16 << 10
+
+// newGate reads the banner files, so that no disk is asked for a client.
+func newGate(svc *conf.Service, l *conf.ErrorList) *gate {
+	x := svc.Xinetd
+	if x == nil {
+		return nil
+	}
+	g := &gate{Xinetd: x, times: admit.NewTimes(x.Times)}
+	if x.Access.Patterns() {
+		g.access = admit.NewAccess(&x.Access)
+	}
+	for _, b := range []struct {
+		file string
+		text *string
+	}{{x.Banner, &g.banner}, {x.BannerSuccess, &g.success}, {x.BannerFail, &g.fail}} {
+		if b.file == "" {
+			continue
+		}
+		text, err := os.ReadFile(b.file)
+		if err == nil && len(text) > maxBanner {
+			err = fmt.Errorf("%s is longer than %d bytes", b.file, maxBanner)
+		}
+		if err != nil {
+			l.Warnf(svc.Pos, "banner", "%s: %w", x.ID, err)
+			continue
+		}
+		*b.text = string(text)
+	}
+	return g
+}
+
+// Reasons of FAIL lines, as xinetd has them.
+const (
+	failAddress  = "address"
+	failTime     = "time"
+	failFork     = "fork"
+	failService  = "service_limit"
+	failSource   = "per_source_limit"
+	failProcess  = "process_limit"
+	failLibwrap  = "libwrap"
+	failLoad     = "load"
+	failCPS      = "connections per second"
+	failIdentity = "ident"
+)
+
+// pass asks everything that can be told without waiting, in xinetd's order but
+// for the limits on servers, which a refused client must not count for. ask
+// says that the answer depends on the client's name. If the client is refused,
+// that is done.
+func (s *server) pass(c conn) (ok, ask bool) {
+	e, g := c.e, c.e.gate
+	c.tell(g.banner)
+	now := s.now()
+	if !e.cps.Arrive(now) {
+		wait := e.cps.Limit().Wait
+		s.log.err("deactivating service %s due to excessive incoming connections, restarting in %d seconds", g.ID, int(wait.Seconds()))
+		s.recordFail(c, failCPS)
+		c.tell(g.fail)
+		s.drop(c)
+		s.rest(e, wait)
+		return false, false
+	}
+	if g.MaxLoad > 0 && s.load1() >= g.MaxLoad {
+		s.deny(c, failLoad, "max_load")
+		return false, false
+	}
+	if g.times != nil && !g.times.Open(now, time.Local) {
+		s.deny(c, failTime, "access_times")
+		return false, false
+	}
+	src := c.source()
+	if g.Sensor {
+		s.trap(c, src)
+		return false, false
+	}
+	if s.trapped.Has(now, src) {
+		s.deny(c, failAddress, "ran into a sensor")
+		return false, false
+	}
+	if g.access == nil {
+		return true, false
+	}
+	switch d := g.access.Check(src); d.Answer {
+	case admit.Refused:
+		s.deny(c, failAddress, d.Rule())
+		return false, false
+	case admit.AskName:
+		return true, true
+	}
+	return true, false
+}
+
+// passDatagram is pass and screen for one datagram of a built-in, which is
+// answered at once or not at all: what would take a lookup is refused. It
+// returns why.
+func (s *server) passDatagram(e *entry, from netip.AddrPort) string {
+	now, src := s.now(), from.Addr()
+	if g := e.gate; g != nil {
+		switch {
+		case !e.cps.Arrive(now):
+			return failCPS
+		case g.MaxLoad > 0 && s.load1() >= g.MaxLoad:
+			return "max_load"
+		case g.times != nil && !g.times.Open(now, time.Local):
+			return "access_times"
+		case s.trapped.Has(now, src):
+			return "ran into a sensor"
+		case g.Sensor:
+			s.trapped.Add(now, src, g.DenyTime)
+			return "sensor"
+		}
+		if g.access != nil {
+			if d := g.access.Check(src); d.Answer != admit.Allowed {
+				return d.Rule()
+			}
+		}
+	}
+	if e.wrapped.daemon == "" {
+		return ""
+	}
+	v, ok := s.tables.CheckNow(&libwrap.Request{Daemon: e.wrapped.daemon, Client: endpoint(from)})
+	switch {
+	case !ok:
+		return "hosts.allow and hosts.deny ask for more than its address"
+	case !v.Allowed:
+		return v.Rule.String()
+	}
+	return ""
+}
+
+// source is who is asking: the peer, or for a datagram socket whoever sent
+// what is at the head of its queue.
+func (c conn) source() netip.Addr {
+	if !c.own && c.l.addr.Type == sock.Dgram {
+		d, _ := sock.Peek(c.fd)
+		return d.From.Addr()
+	}
+	return c.peer.Addr()
+}
+
+// trap is what a sensor does with a client: no service takes it for a time.
+func (s *server) trap(c conn, src netip.Addr) {
+	d := c.e.gate.DenyTime
+	if d != 0 && s.trapped.Add(s.now(), src, d) {
+		s.log.warn("%s: %s ran into the sensor: no service of xinetd.conf takes it for %s", c.e.label, src, denyText(d))
+	}
+	s.deny(c, failAddress, "sensor")
+}
+
+func denyText(d time.Duration) string {
+	if d == conf.Forever {
+		return "as long as inetd runs"
+	}
+	return d.String()
+}
+
+// deny refuses a client: reason is for the service's own log, why for the
+// daemon's.
+func (s *server) deny(c conn, reason, why string) {
+	s.recordFail(c, reason)
+	if g := c.e.gate; g != nil {
+		c.tell(g.fail)
+	}
+	s.refuseClient(c, why)
+}
+
+// nameOf is the host name of an address, if that name has the address; a name
+// is what its owner likes.
+func nameOf(ctx context.Context, a netip.Addr) string {
+	a = a.Unmap()
+	var l netwrap.Lookup
+	name, err := l.LookupName(ctx, a.String())
+	if err != nil || name == "" {
+		return ""
+	}
+	_, addrs, err := l.LookupAddrs(ctx, name, a.Is6())
+	if err != nil || !slices.ContainsFunc(addrs, func(s string) bool {
+		b, err := netip.ParseAddr(s)
+		return err == nil && b.Unmap() == a.WithZone("")
+	}) {
+		return ""
+	}
+	return strings.ToLower(strings.TrimSuffix(name, "."))
+}
+
+// An average is the load average, read once a second at most.
+type average struct {
+	load float64
+	read time.Time
+}
+
+// load1 is the load average of the last minute; what cannot be read is taken
+// for too much.
+func (s *server) load1() float64 {
+	if a := &s.average; a.read.IsZero() || s.now().Sub(a.read) >= time.Second {
+		load, err := loadavg()
+		if err != nil {
+			load = math.Inf(1)
+		}
+		a.load, a.read = load, s.now()
+	}
+	return s.average.load
+}
