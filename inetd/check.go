@@ -10,10 +10,13 @@ import (
 
 	"inetd/inetd/conf"
 	"inetd/inetd/conf/inetdconf"
+	"inetd/inetd/conf/xinetdconf"
 )
 
 // check is -t: it reads the files as the daemon would and says what it finds.
-// With -v it prints the services as understood, one to a line.
+// With -v it prints the services as understood, one to a line, with -o in the
+// syntax asked for. Then standard output is a file to use, and what is wrong
+// or cannot be said in that syntax goes to standard error.
 func check(o *options, stdout, stderr io.Writer) int {
 	ld := &loader{opts: o, root: os.Geteuid() == 0, ipv6: hasIPv6()}
 	cfg, err := ld.load()
@@ -23,20 +26,36 @@ func check(o *options, stdout, stderr io.Writer) int {
 	}
 	out := bufio.NewWriter(stdout)
 	defer out.Flush()
-	source := carets{show: isTerminal(stdout)}
-	for _, p := range cfg.problems {
-		fmt.Fprintln(out, p)
-		source.print(out, p.Pos)
+	report, source := io.Writer(out), carets{show: isTerminal(stdout)}
+	if o.convert != "" {
+		report = stderr
 	}
-	if o.verbose {
-		for _, sp := range cfg.specs {
-			fmt.Fprintln(out, inetdconf.Format(sp.Service))
-		}
+	for _, p := range cfg.problems {
+		fmt.Fprintln(report, p)
+		source.print(report, p.Pos)
+	}
+	all := make([]*conf.Service, len(cfg.specs))
+	for i, sp := range cfg.specs {
+		all[i] = sp.Service
+	}
+	switch {
+	case o.convert == "xinetd.conf":
+		lost(stderr, xinetdconf.Format(out, all))
+	case o.convert != "":
+		lost(stderr, inetdconf.Convert(out, all))
+	case o.verbose:
+		inetdconf.Convert(out, all)
 	}
 	if cfg.problems.Errors() > 0 {
 		return 1
 	}
 	return 0
+}
+
+func lost(w io.Writer, l conf.ErrorList) {
+	for _, e := range l {
+		fmt.Fprintln(w, e)
+	}
 }
 
 func isTerminal(w io.Writer) bool {

@@ -31,18 +31,19 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-const usage = `usage: inetd [-dEefiltVvWw] [-a address] [-C rate] [-c number] [-p file]
-             [-q backlog] [-R rate] [-s number] [file | directory ...]
+const usage = `usage: inetd [-dEefiltVvWw] [-a address] [-C rate] [-c number] [-o syntax]
+             [-p file] [-q backlog] [-R rate] [-s number] [file | directory ...]
 `
 
 // options are the command line.
 type options struct {
-	debug      bool // -d
-	foreground bool // -i, -f, -d
-	stderr     bool // -e, -d
-	check      bool // -t
-	verbose    bool // -v
-	keepEnv    bool // -E
+	debug      bool   // -d
+	foreground bool   // -i, -f, -d
+	stderr     bool   // -e, -d
+	check      bool   // -t
+	verbose    bool   // -v
+	convert    string // -o: the syntax to print in
+	keepEnv    bool   // -E
 
 	wrapExternal, wrapInternal bool // -l, -w, -W
 
@@ -75,7 +76,7 @@ func parseArgs(args []string) (*options, error) {
 		}
 		return nil
 	}
-	files, err := getopt(args, "a:C:c:dEefilp:q:R:s:tVvWw", func(c byte, arg string) (err error) {
+	files, err := getopt(args, "a:C:c:dEefilo:p:q:R:s:tVvWw", func(c byte, arg string) (err error) {
 		switch c {
 		case 'a':
 			o.host = arg
@@ -98,6 +99,11 @@ func parseArgs(args []string) (*options, error) {
 			o.wrapExternal = true
 		case 'W':
 			o.wrapInternal = true
+		case 'o':
+			if o.convert = arg; arg != "inetd.conf" && arg != "xinetd.conf" {
+				return fmt.Errorf("%q is neither inetd.conf nor xinetd.conf", arg)
+			}
+			o.check = true
 		case 'p':
 			o.pidFile = arg
 		case 'q':

@@ -2,14 +2,37 @@ package inetdconf
 
 import (
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
 	"inetd/inetd/conf"
 )
 
-// Format writes a service as one line that Parse reads as the same service:
-// positional where that notation has a word for everything, else key-values.
+// Convert prints services, one to a line, so that Parse reads the same services.
+// What inetd.conf cannot say is in the list, as warnings with the places of the
+// services. A service that would be another one, or open to more clients, is
+// printed switched off. Errors of w are not reported.
+func Convert(w io.Writer, services []*conf.Service) conf.ErrorList {
+	var l conf.ErrorList
+	for _, s := range services {
+		off := ""
+		for _, loss := range losses(s) {
+			l.Warnf(s.Pos, "", "%s: inetd.conf cannot say %s", s.Label(), loss.what)
+			if loss.open {
+				off = "#<off># "
+			}
+		}
+		if off != "" {
+			l.Warnf(s.Pos, "", "%s: switched off", s.Label())
+		}
+		fmt.Fprintln(w, off+Format(s))
+	}
+	return l
+}
+
+// Format is a service as one line that Parse reads as the same: positional
+// where that notation has a word for everything, else key-values.
 func Format(s *conf.Service) string {
 	if s.Limits.Rate == conf.Never || s.Limits.Children == conf.Never || s.Limits.SourceRate == conf.Never || hasControl(s.Args) {
 		return keyValues(s)
@@ -23,6 +46,9 @@ func Format(s *conf.Service) string {
 	}
 	if s.Internal != "" {
 		f = append(f, "internal")
+		if len(s.Args) == 0 && s.Xinetd != nil && s.Xinetd.Unlisted {
+			f = append(f, s.Internal)
+		}
 	} else {
 		f = append(f, quote(s.Program))
 	}
@@ -43,6 +69,9 @@ func hasControl(args []string) bool {
 
 func serviceField(s *conf.Service) string {
 	name := s.Name
+	if s.Xinetd != nil && s.Xinetd.Unlisted && s.Port != 0 {
+		name = strconv.Itoa(int(s.Port))
+	}
 	switch {
 	case s.Mux == conf.MuxSelf:
 		return "tcpmux/" + name
@@ -118,6 +147,9 @@ func maxText(m conf.Max) string {
 
 func userField(s *conf.Service) string {
 	u := s.User
+	if u == "" {
+		u = "root" // of a built-in, which has none
+	}
 	if s.Group != "" {
 		u += ":" + s.Group
 	}
@@ -151,6 +183,50 @@ func quote(w string) string {
 			return b.String()
 		}
 	}
+}
+
+// A loss is what a service of xinetd.conf(5) has and no line of inetd.conf can
+// say.
+type loss struct {
+	what string
+	open bool // without it the service would be another, or serve more clients
+}
+
+func losses(s *conf.Service) []loss {
+	x := s.Xinetd
+	if x == nil {
+		return nil
+	}
+	var lost []loss
+	note := func(what string, set, open bool) {
+		if set {
+			lost = append(lost, loss{what, open})
+		}
+	}
+	note("redirect", x.Redirect != nil, true)
+	note("only_from", x.Access.OnlyGiven, true)
+	note("no_access", len(x.Access.No) > 0, true)
+	note("access_times", len(x.Times) > 0, true)
+	note("SENSOR", x.Sensor, true)
+	note("IDONLY", x.IDOnly, true)
+	note("instances = 0 or per_source = 0", s.Limits.Children == conf.Never || s.Limits.SourceChildren == conf.Never, true)
+	note("max_load", x.MaxLoad > 0, false)
+	note("cps", s.Limits.CPS != conf.CPS{}, false)
+	note("instances as xinetd has it: clients over it wait", s.Limits.Refuse && s.Limits.Children > 0, false)
+	note("NODELAY", x.NoDelay, false)
+	note("KEEPALIVE", x.KeepAlive, false)
+	note("libwrap: start inetd with -l, or put tcpd in front", x.Libwrap != "", false)
+	note("banner", x.Banner != "" || x.BannerSuccess != "" || x.BannerFail != "", false)
+	note("groups = no", !x.Groups && s.Internal == "" && x.Redirect == nil, false)
+	note("umask", x.Umask != nil, false)
+	note("nice", x.Nice != 0, false)
+	note("rlimit", len(x.Rlimits) > 0, false)
+	note("env", len(x.Env) > 0, false)
+	note("passenv", x.PassEnv != nil, false)
+	note("log_on_success", x.Log.OnSuccess != 0, false)
+	note("log_on_failure", x.Log.OnError != 0, false)
+	note("id "+x.ID, x.ID != s.Name, false)
+	return lost
 }
 
 // keyValues writes NetBSD's notation on one line.
