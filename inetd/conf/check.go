@@ -48,8 +48,11 @@ const (
 // up ports, and reports what cannot work. at gives the place of a field. The
 // service is unusable if Check adds an error to the list.
 func (e *Env) Check(s *Service, at func(field string) Pos, l *ErrorList) {
+	n := l.Errors()
 	e.checkProto(s, at, l)
-	e.checkName(s, at, l)
+	if l.Errors() == n { // a name means something for a protocol only
+		e.checkName(s, at, l)
+	}
 	e.checkInternal(s, at, l)
 	e.checkWait(s, at, l)
 	e.checkIdentity(s, at, l)

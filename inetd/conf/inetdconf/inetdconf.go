@@ -248,7 +248,7 @@ func (p *parser) hostList(text string, pos conf.Pos) ([]string, bool) {
 		switch {
 		case h == "*":
 			return nil, true
-		case h == "":
+		case h == "", h == "[]":
 			p.errs.Errorf(pos, conf.FieldHost, "an address is empty in %q", text)
 			return nil, false
 		case strings.HasPrefix(h, "[") != strings.HasSuffix(h, "]"):
