@@ -20,7 +20,11 @@ MAN8     = $(wildcard man/*.8)
 SYSTEMS  = freebsd openbsd netbsd darwin
 FUZZTIME = 30s
 
-all: $(PROGRAMS:%=bin/%)
+all: $(PROGRAMS:%=bin/%) bin/xinetd
+
+# Under that name inetd takes xinetd's flags and default file.
+bin/xinetd: bin/inetd
+	ln -sf inetd $@
 
 # The go command knows best what is out of date.
 bin/inetd: FORCE
@@ -64,11 +68,12 @@ lint:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 755 $(PROGRAMS:%=bin/%) $(DESTDIR)$(PREFIX)/sbin
+	ln -sf inetd $(DESTDIR)$(PREFIX)/sbin/xinetd
 	install -m 644 $(MAN5) $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 $(MAN8) $(DESTDIR)$(PREFIX)/share/man/man8
 
 uninstall:
-	cd $(DESTDIR)$(PREFIX)/sbin && rm -f $(PROGRAMS)
+	cd $(DESTDIR)$(PREFIX)/sbin && rm -f $(PROGRAMS) xinetd
 	cd $(DESTDIR)$(PREFIX)/share/man/man5 && rm -f $(notdir $(MAN5))
 	cd $(DESTDIR)$(PREFIX)/share/man/man8 && rm -f $(notdir $(MAN8))
 

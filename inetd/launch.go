@@ -121,6 +121,9 @@ func (s *server) spawn(c conn) {
 		return
 	}
 	j.pid = pid
+	if e.Xinetd != nil {
+		s.jobs[j] = struct{}{}
+	}
 	s.recordStart(c, pid)
 	if !c.own {
 		c.l.holder = j

@@ -81,7 +81,6 @@ func (s *server) watchdog(j *job, failed bool) {
 
 // finish is the end of a built-in's conversation.
 func (s *server) finish(j *job, err error) {
-	delete(s.jobs, j)
 	s.recordExit(j, 0)
 	if err != nil && err != io.EOF && !errors.Is(err, os.ErrClosed) {
 		s.log.debug("%s: %v", j.e.label, err)
@@ -92,6 +91,7 @@ func (s *server) finish(j *job, err error) {
 // ended gives back what a job had, whatever kind it was.
 func (s *server) ended(j *job) {
 	e := j.e
+	delete(s.jobs, j)
 	s.running--
 	full := e.tally.Full()
 	e.tally.Done(j.src)

@@ -36,7 +36,7 @@ type server struct {
 	hungry     bool              // since the last accept
 	meal       stopper
 	spare      spare
-	jobs       map[*job]struct{} // built-ins at work
+	jobs       map[*job]struct{} // built-ins, and children of xinetd.conf services
 	batch      *sock.Batch
 	reply      []byte // scratch
 	broadcasts []netip.Addr

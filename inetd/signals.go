@@ -29,7 +29,16 @@ func (s *server) signals() {
 	}()
 }
 
-func (s *server) stop() { s.quit = true }
+// stop ends the loop. The servers of inetd.conf go on with their clients;
+// those of xinetd.conf are asked to end, as its manual says.
+func (s *server) stop() {
+	for j := range s.jobs {
+		if j.pid > 0 {
+			unix.Kill(j.pid, unix.SIGTERM)
+		}
+	}
+	s.quit = true
+}
 
 // dump logs what every entry is doing.
 func (s *server) dump() {
