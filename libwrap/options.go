@@ -119,7 +119,7 @@ func parseOptions(text string, pos func(off int) Pos) []OptionText {
 	list := []OptionText{}
 	for rest := text; rest != ""; {
 		at := len(text) - len(rest)
-		for at < len(text) && text[at] != ':' && isspace(text[at]) {
+		for at < len(text) && text[at] != '\n' && isspace(text[at]) {
 			at++
 		}
 		var field string
