@@ -1,0 +1,242 @@
+package names
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"testing"
+
+	"inetd/inetd/child"
+)
+
+func testDB() *DB { return &DB{Dir: "testdata"} }
+
+func TestPort(t *testing.T) {
+	db := testDB()
+	for _, tt := range []struct {
+		name, proto string
+		port        uint16
+		official    string
+		ok          bool
+	}{
+		{"echo", "tcp", 7, "echo", true},
+		{"echo", "udp", 7, "echo", true},
+		{"sink", "tcp", 9, "discard", true},
+		{"null", "udp", 9, "discard", true},
+		{"daytime", "tcp", 13, "daytime", true},
+		{"daytime", "udp", 0, "", false},
+		{"ftp", "tcp", 21, "ftp", true},
+		{"krb5", "tcp", 88, "kerberos", true},
+		{"www", "tcp", 80, "http", true},
+		{"www", "udp", 8080, "www", true},
+		{"syslog", "udp", 514, "syslog", true},
+		{"indented", "tcp", 600, "indented", true},
+		{"alias-of-crlf", "tcp", 601, "crlf", true},
+		{"last", "tcp", 604, "last", true},
+		{"dos", "tcp", 605, "dos", true},
+		{"dosalias", "tcp", 605, "dos", true},
+		{"unfinished", "tcp", 606, "unfinished", true},
+		{"sctp-only", "sctp", 603, "sctp-only", true},
+		{"sctp-only", "tcp", 0, "", false},
+		{"ECHO", "tcp", 0, "", false},
+		{"bad", "tcp", 0, "", false},
+		{"huge", "tcp", 0, "", false},
+		{"zero", "tcp", 0, "", false},
+		{"negative", "tcp", 0, "", false},
+		{"7/tcp", "tcp", 0, "", false},
+		{"#", "tcp", 0, "", false},
+		{"", "tcp", 0, "", false},
+	} {
+		port, official, ok := db.Port(tt.name, tt.proto)
+		if port != tt.port || official != tt.official || ok != tt.ok {
+			t.Errorf("Port(%q, %q) = %d, %q, %v, want %d, %q, %v", tt.name, tt.proto, port, official, ok, tt.port, tt.official, tt.ok)
+		}
+	}
+}
+
+func TestPortName(t *testing.T) {
+	db := testDB()
+	for _, tt := range []struct {
+		port  uint16
+		proto string
+		want  string
+	}{
+		{7, "tcp", "echo"}, {7, "udp", "echo"}, {80, "tcp", "http"}, {8080, "tcp", "www"}, {2121, "tcp", "ftp"}, {13, "udp", ""}, {4, "tcp", ""},
+	} {
+		if got := db.PortName(tt.port, tt.proto); got != tt.want {
+			t.Errorf("PortName(%d, %q) = %q, want %q", tt.port, tt.proto, got, tt.want)
+		}
+	}
+}
+
+func TestRPC(t *testing.T) {
+	db := testDB()
+	for _, tt := range []struct {
+		name string
+		want uint32
+		ok   bool
+	}{{"rstatd", 100001, true}, {"rup", 100001, true}, {"sunrpc", 100000, true}, {"100001", 0, false}, {"huge", 0, false}, {"", 0, false}} {
+		if got, ok := db.RPC(tt.name); ok != tt.ok || ok && got != tt.want {
+			t.Errorf("RPC(%q) = %d, %v, want %d, %v", tt.name, got, ok, tt.want, tt.ok)
+		}
+	}
+}
+
+func TestProto(t *testing.T) {
+	db := testDB()
+	for _, tt := range []struct {
+		name string
+		want int
+		ok   bool
+	}{{"icmp", 1, true}, {"ICMP", 1, true}, {"OSPFIGP", 89, true}, {"89", 0, false}, {"bad", 0, false}, {"none", 0, false}} {
+		if got, ok := db.Proto(tt.name); ok != tt.ok || ok && got != tt.want {
+			t.Errorf("Proto(%q) = %d, %v, want %d, %v", tt.name, got, ok, tt.want, tt.ok)
+		}
+	}
+}
+
+func TestIdentity(t *testing.T) {
+	for _, tt := range []struct {
+		user, group string
+		want        child.Identity
+		err         string
+	}{
+		{"root", "", child.Identity{UID: 0, GID: 0, Groups: []uint32{0, 2102}}, ""},
+		{"ann", "", child.Identity{UID: 1001, GID: 2001, Groups: []uint32{2001, 2101, 2102, 2103}}, ""},
+		{"ann", "tape", child.Identity{UID: 1001, GID: 2101, Groups: []uint32{2101, 2102, 2001, 2103}}, ""},
+		{"ann", "0", child.Identity{UID: 1001, GID: 0, Groups: []uint32{0, 2101, 2102, 2001, 2103}}, ""},
+		{"dot.ted", "", child.Identity{UID: 1002, GID: 2002, Groups: []uint32{2002}}, ""},
+		{"nobody", "daemon", child.Identity{UID: 65534, GID: 1, Groups: []uint32{1}}, ""},
+		// A name that is a number goes before the number of a user, as in
+		// chown(1).
+		{"1003", "", child.Identity{UID: 4444, GID: 4444, Groups: []uint32{4444}}, ""},
+		{"1001", "", child.Identity{UID: 1001, GID: 2001, Groups: []uint32{2001, 2101, 2102, 2103}}, ""},
+		{"1001", "2105", child.Identity{UID: 1001, GID: 7777, Groups: []uint32{7777, 2101, 2102, 2001, 2103}}, ""},
+		{"4711", "42", child.Identity{UID: 4711, GID: 42, Groups: []uint32{42}}, ""},
+		{"4711", "users", child.Identity{UID: 4711, GID: 2001, Groups: []uint32{2001}}, ""},
+		{"4711", "", child.Identity{}, "user 4711 has no passwd entry: give a group too"},
+		{"carl", "", child.Identity{}, `unknown user "carl"`},
+		{"short", "", child.Identity{}, `unknown user "short"`},
+		{"+", "", child.Identity{}, `"" is not a user or group number`},
+		{"-u", "", child.Identity{}, `unknown user "-u"`},
+		{"-1", "-1", child.Identity{}, `unknown user "-1"`},
+		{"4294967296", "1", child.Identity{}, `unknown user "4294967296"`},
+		{"minus", "", child.Identity{}, `"4294967295" is not a user or group number`},
+		{"minusgid", "", child.Identity{}, `"4294967295" is not a user or group number`},
+		{"letters", "", child.Identity{}, `"abc" is not a user or group number`},
+		{"ann", "none", child.Identity{}, `unknown group "none"`},
+		{"ann", "minus", child.Identity{}, `"4294967295" is not a user or group number`},
+		{"ann", "4294967295", child.Identity{}, `unknown group "4294967295"`},
+		{"ann", "-5", child.Identity{}, `unknown group "-5"`},
+		{"ann", "short", child.Identity{}, `unknown group "short"`},
+	} {
+		got, err := testDB().Identity(tt.user, tt.group)
+		msg := ""
+		if err != nil {
+			msg = err.Error()
+			got = child.Identity{} // what it holds besides an error is nobody's business
+		}
+		slices.Sort(got.Groups)
+		slices.Sort(tt.want.Groups)
+		if fmt.Sprint(got) != fmt.Sprint(tt.want) || msg != tt.err {
+			t.Errorf("Identity(%q, %q) = %v, %q, want %v, %q", tt.user, tt.group, got, msg, tt.want, tt.err)
+		}
+	}
+}
+
+func TestUserID(t *testing.T) {
+	db := testDB()
+	for _, tt := range []struct {
+		name string
+		want uint32
+		ok   bool
+	}{{"ann", 1001, true}, {"1001", 1001, true}, {"5555", 5555, true}, {"none", 0, false}, {"minus", 0, false}, {"4294967295", 0, false}, {"", 0, false}, {"0x10", 0, false}, {"+1", 0, false}} {
+		if got, err := db.UserID(tt.name); (err == nil) != tt.ok || got != tt.want && tt.ok {
+			t.Errorf("UserID(%q) = %d, %v, want %d, %v", tt.name, got, err, tt.want, tt.ok)
+		}
+	}
+}
+
+// Without files nothing is known, and nothing fails.
+func TestNoFiles(t *testing.T) {
+	db := &DB{Dir: t.TempDir()}
+	if _, _, ok := db.Port("echo", "tcp"); ok {
+		t.Error("a port without services(5)")
+	}
+	if got := db.PortName(7, "tcp"); got != "" {
+		t.Errorf("PortName without services(5) = %q", got)
+	}
+	if _, err := db.Identity("root", ""); err == nil {
+		t.Error("an identity without passwd(5)")
+	}
+	if got, err := db.Identity("0", "0"); err != nil || got.UID != 0 || got.GID != 0 || !slices.Equal(got.Groups, []uint32{0}) {
+		t.Errorf("Identity(0, 0) without passwd(5) = %v, %v", got, err)
+	}
+}
+
+// Every user of this system has here the identity that id(1) tells.
+func TestThisSystem(t *testing.T) {
+	id, err := exec.LookPath("id")
+	if err != nil {
+		t.Skip("id is not installed")
+	}
+	text, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		t.Skipf("no passwd file: %v", err)
+	}
+	db := New()
+	for l := range strings.Lines(string(text)) {
+		user, _, _ := strings.Cut(l, ":")
+		out, err := exec.Command(id, "-G", "--", user).Output()
+		if err != nil {
+			continue
+		}
+		want := strings.Fields(string(out))
+		got, err := db.Identity(user, "")
+		if err != nil {
+			t.Errorf("Identity(%q): %v", user, err)
+			continue
+		}
+		var groups []string
+		for _, g := range got.Groups {
+			groups = append(groups, strconv.Itoa(int(g)))
+		}
+		sort.Strings(groups)
+		sort.Strings(want)
+		if !slices.Equal(groups, want) {
+			t.Errorf("groups of %s = %v, want %v as id has them", user, groups, want)
+		}
+		uid, err := exec.Command(id, "-u", "--", user).Output()
+		if got := fmt.Sprintln(got.UID); err == nil && got != string(uid) {
+			t.Errorf("uid of %s = %q, want %q as id has it", user, got, uid)
+		}
+	}
+	if _, err := db.Identity("no-such-user-here", ""); err == nil {
+		t.Error("an unknown user has an identity")
+	}
+	if _, _, ok := db.Port("no-such-service", "tcp"); ok {
+		t.Error("an unknown service has a port")
+	}
+}
+
+// What the files do not have, getent(1) is asked for, and its answer is what
+// counts.
+func TestGetent(t *testing.T) {
+	getent, err := exec.LookPath("getent")
+	if err != nil {
+		t.Skip("getent is not installed")
+	}
+	for _, tt := range []struct{ database, key, sep string }{{"passwd", "root", ":"}, {"group", "root", ":"}, {"protocols", "tcp", ""}, {"services", "echo/tcp", ""}, {"passwd", "no-such-user-here", ":"}, {"passwd", "-h", ":"}} {
+		var want []string
+		if out, err := exec.Command(getent, tt.database, "--", tt.key).Output(); err == nil {
+			want = cut(strings.TrimRight(string(out), "\n"), tt.sep)
+		}
+		if got := New().getent(tt.database, tt.key, tt.sep); !slices.Equal(got, want) {
+			t.Errorf("getent(%s, %s) = %q, want %q", tt.database, tt.key, got, want)
+		}
+	}
+}
