@@ -73,6 +73,8 @@ const (
 	flagNothing // accepted and without effect
 )
 
+var defaultCPS = conf.CPS{Rate: 50, Wait: 10 * time.Second}
+
 func newDraft(b *block) *draft {
 	return &draft{
 		block: b,
@@ -82,7 +84,7 @@ func newDraft(b *block) *draft {
 		lost:  make(map[string]conf.Pos),
 		limits: conf.Limits{
 			Rate: conf.Unlimited, Children: conf.Unlimited, SourceRate: conf.Unlimited, SourceChildren: conf.Unlimited,
-			Refuse: true, CPS: conf.CPS{Rate: 50, Wait: 10 * time.Second},
+			Refuse: true, CPS: defaultCPS,
 		},
 	}
 }
@@ -391,6 +393,11 @@ func (p *parser) kind(d *draft, s *conf.Service) {
 	x.Sensor = d.flags&flagSensor != 0
 	if !x.Sensor && d.own["deny_time"] {
 		p.errs.Warnf(d.pos("deny_time"), "deny_time", "without the flag SENSOR it has no effect")
+	}
+	if x.Sensor && s.Socktype == conf.Dgram && x.DenyTime != 0 {
+		// A stranger could have anybody kept out, the name server say.
+		p.errs.Warnf(d.pos("deny_time"), "deny_time", "senders of datagrams can be forged: they are logged and not kept out")
+		x.DenyTime = 0
 	}
 	if !x.Sensor {
 		x.DenyTime = 0

@@ -376,7 +376,8 @@ func (p *parser) inside(ws []word) {
 		p.cur = nil
 		p.outside(ws)
 	default:
-		if last := ws[len(ws)-1]; len(ws) > 1 && last.text == "}" {
+		row := lookup(first.text)
+		if last := ws[len(ws)-1]; len(ws) > 1 && last.text == "}" && (row == nil || !row.free) {
 			p.fail(last.pos, "the } stands on a line of its own")
 			p.attribute(ws[:len(ws)-1])
 			p.cur = nil
