@@ -106,6 +106,9 @@ func (c *Conn) limit(now time.Time) time.Time {
 	return c.end
 }
 
+// alive reports whether the lifetime of c is not over.
+func (c *Conn) alive() bool { return c.end.IsZero() || time.Now().Before(c.end) }
+
 // wait runs try now and again whenever the socket is ready, until it returns
 // true. try sets c.waited and a new deadline when it has to wait: a deadline
 // that passes without that is left over from an earlier wait and only means
@@ -117,11 +120,10 @@ func (c *Conn) wait(op func(func(uintptr) bool) error, try func(uintptr) bool) e
 		if err == nil || c.waited || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return c.plain(err)
 		}
-		now := time.Now()
-		if !c.end.IsZero() && !now.Before(c.end) {
+		if !c.alive() {
 			return err
 		}
-		if err := c.f.SetDeadline(c.limit(now)); err != nil {
+		if err := c.f.SetDeadline(c.limit(time.Now())); err != nil {
 			return c.plain(err)
 		}
 	}

@@ -164,6 +164,26 @@ func TestLife(t *testing.T) {
 	}
 }
 
+// Bytes that trickle in keep discard from being idle, though it does not look
+// at each of them.
+func TestDiscardTrickle(t *testing.T) {
+	t.Parallel()
+	c, peer := connect(t, "tcp4")
+	c.Idle = 2 * time.Second
+	done := serve("discard", c)
+	const bytes = 30
+	for range bytes {
+		if _, err := peer.Write([]byte{0}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond) // the trickle
+	}
+	peer.CloseWrite()
+	if err := ended(t, done); err != nil || c.In != bytes {
+		t.Errorf("discard of a trickle = %v after %d bytes, want nil after %d", err, c.In, bytes)
+	}
+}
+
 // A connection that is never idle long enough to wait outlives its idle limit.
 func TestBusyOutlivesIdle(t *testing.T) {
 	t.Parallel()
@@ -171,10 +191,10 @@ func TestBusyOutlivesIdle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c, peer := connect(t, "tcp4")
-			c.Idle = 500 * time.Millisecond
+			c.Idle = time.Second
 			done := serve(name, c)
 			buf := make([]byte, 1<<20)
-			for start := time.Now(); time.Since(start) < 1500*time.Millisecond; {
+			for start := time.Now(); time.Since(start) < 2500*time.Millisecond; {
 				var err error
 				if name == "chargen" {
 					_, err = peer.Read(buf)

@@ -1,6 +1,8 @@
 package services
 
 import (
+	"errors"
+	"os"
 	"syscall"
 	"time"
 )
@@ -11,12 +13,20 @@ func discard(c *Conn) error {
 	if _, err := c.start(limitOptions); err != nil {
 		return err
 	}
+	take := func(fd uintptr) { c.n, c.err = retry(func() (int, error) { return drain(int(fd)) }) }
 	try := func(fd uintptr) bool {
-		c.n, c.err = retry(func() (int, error) { return drain(int(fd)) })
+		take(fd)
 		return c.err != syscall.EAGAIN || !c.park(c.f.SetReadDeadline)
 	}
+	c.rc.Control(func(fd uintptr) { wakeLate(int(fd)) })
 	for {
 		err := c.wait(c.rc.Read, try)
+		if errors.Is(err, os.ErrDeadlineExceeded) && c.alive() {
+			// Idle, or is there something too small to be woken for?
+			if c.rc.Control(take); c.err != syscall.EAGAIN {
+				err = c.plain(c.f.SetDeadline(c.limit(time.Now())))
+			}
+		}
 		if err == nil {
 			err = c.err
 		}

@@ -3,3 +3,5 @@
 package services
 
 func drain(fd int) (int, error) { return drainInto(fd) }
+
+func wakeLate(fd int) {}
