@@ -178,6 +178,7 @@ const (
 	FieldAccess   = "access"
 	FieldRedirect = "redirect"
 	FieldFlags    = "flags"
+	FieldLog      = "log"
 )
 
 // checkXinetd reports what does not go together.
@@ -203,9 +204,9 @@ func (e *Env) checkXinetd(s *Service, at func(string) Pos, l *ErrorList) {
 		l.Warnf(at(FieldWait), FieldWait, "a wait service has one server for all clients: the limit for each client is without effect")
 	}
 	if (x.Log.OnSuccess|x.Log.OnError)&LogUserID != 0 && (!tcp || s.Wait) {
-		l.Warnf(at(FieldWait), FieldWait, "USERID is known for tcp services that do not wait only; it is not logged")
+		l.Warnf(at(FieldLog), FieldLog, "USERID is known for tcp services that do not wait only; it is not logged")
 	}
 	if x.Log.OnSuccess&LogTraffic != 0 && x.Redirect == nil {
-		l.Warnf(at(FieldRedirect), FieldRedirect, "TRAFFIC is known for redirected services only; it is not logged")
+		l.Warnf(at(FieldLog), FieldLog, "TRAFFIC is known for redirected services only; it is not logged")
 	}
 }

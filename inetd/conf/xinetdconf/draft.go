@@ -290,9 +290,9 @@ func (p *parser) finish(d *draft) {
 		return
 	}
 	m := len(p.errs)
-	p.env.Check(s, func(field string) conf.Pos { return d.pos(attributeOf(field)) }, &p.errs)
+	p.env.Check(s, func(field string) conf.Pos { return d.pos(d.attributeOf(field)) }, &p.errs)
 	for _, e := range p.errs[m:] {
-		e.Field = attributeOf(e.Field)
+		e.Field = d.attributeOf(e.Field)
 	}
 	if p.errs[m:].Errors() == 0 {
 		d.service = s
@@ -300,7 +300,7 @@ func (p *parser) finish(d *draft) {
 }
 
 // attributeOf is the attribute that fills a field of the model.
-func attributeOf(field string) string {
+func (d *draft) attributeOf(field string) string {
 	switch field {
 	case conf.FieldHost:
 		return "bind"
@@ -315,7 +315,15 @@ func attributeOf(field string) string {
 	case conf.FieldArgs:
 		return "server_args"
 	case conf.FieldAccess:
+		if !d.has("only_from") {
+			return "no_access"
+		}
 		return "only_from"
+	case conf.FieldLog:
+		if d.x.Log.OnSuccess&(conf.LogUserID|conf.LogTraffic) == 0 {
+			return "log_on_failure"
+		}
+		return "log_on_success"
 	}
 	return field
 }
