@@ -34,7 +34,7 @@ func Convert(w io.Writer, services []*conf.Service) conf.ErrorList {
 // Format is a service as one line that Parse reads as the same: positional
 // where that notation has a word for everything, else key-values.
 func Format(s *conf.Service) string {
-	if s.Limits.Rate == conf.Never || s.Limits.Children == conf.Never || s.Limits.SourceRate == conf.Never || hasControl(s.Args) {
+	if s.Limits.Rate == conf.Never || s.Limits.Children == conf.Never || s.Limits.SourceRate == conf.Never || hasNewline(s.Args) {
 		return keyValues(s)
 	}
 	f := []string{
@@ -58,9 +58,9 @@ func Format(s *conf.Service) string {
 	return strings.Join(f, " ")
 }
 
-func hasControl(args []string) bool {
+func hasNewline(args []string) bool {
 	for _, a := range args {
-		if strings.ContainsAny(a, "\n\r") {
+		if strings.Contains(a, "\n") { // which no positional word can hold
 			return true
 		}
 	}
@@ -162,7 +162,7 @@ func userField(s *conf.Service) string {
 // quote keeps a word together; a stretch with one kind of quote in it goes
 // between the other kind.
 func quote(w string) string {
-	if w != "" && !strings.ContainsAny(w, " \t'\"") {
+	if w != "" && w[0] != '#' && !strings.ContainsAny(w, " \t\r'\"") {
 		return w
 	}
 	var b strings.Builder
