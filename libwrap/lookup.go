@@ -1,6 +1,14 @@
 package libwrap
 
-import "context"
+import (
+	"context"
+	"errors"
+)
+
+// ErrBadName is what Lookup.LookupName returns for an address that has a name
+// which is not that of a host. The client is then "paranoid", as with any
+// other name that does not hold.
+var ErrBadName = errors.New("not a host name")
 
 // hostName returns the name of an endpoint, looking it up the first time.
 func (d *decision) hostName(e *Endpoint) string {
@@ -26,6 +34,10 @@ func (d *decision) verifiedName(addr string) string {
 		name = name[:len(name)-1]
 	}
 	name = clip(name)
+	if errors.Is(err, ErrBadName) {
+		d.warn("host name/name mismatch: reverse lookup of " + addr + " results in no host name")
+		return paranoid
+	}
 	if err != nil || name == "" {
 		return unknown
 	}

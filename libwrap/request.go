@@ -62,7 +62,8 @@ type Endpoint struct {
 // safe for concurrent use if Requests share them. System implements it
 // without package net, netwrap.Lookup with it.
 type Lookup interface {
-	// LookupName returns the host name of an address, or "" if it has none.
+	// LookupName returns the host name of an address, or "" if it has none,
+	// or ErrBadName.
 	LookupName(ctx context.Context, addr string) (string, error)
 	// LookupAddrs returns the canonical name and the addresses of a host name,
 	// IPv6 addresses if v6 is set and IPv4 addresses otherwise.

@@ -8,6 +8,7 @@ package netwrap
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -31,11 +32,19 @@ func (l Lookup) resolver() *net.Resolver {
 // LookupName implements libwrap.Lookup.
 func (l Lookup) LookupName(ctx context.Context, addr string) (string, error) {
 	names, err := l.resolver().LookupAddr(ctx, addr)
-	if err != nil || len(names) == 0 {
-		return "", err
+	if len(names) > 0 {
+		return names[0], nil // others may be malformed
 	}
-	return names[0], nil
+	var e *net.DNSError
+	if errors.As(err, &e) && e.Err == malformed {
+		return "", libwrap.ErrBadName
+	}
+	return "", err
 }
+
+// malformed is how package net says that there were names, but none that a
+// host can have.
+const malformed = "DNS response contained records which contain invalid names"
 
 // LookupAddrs implements libwrap.Lookup.
 func (l Lookup) LookupAddrs(ctx context.Context, name string, v6 bool) (canonical string, addrs []string, err error) {
