@@ -52,11 +52,14 @@ func (t *sources) check(at time.Duration, src netip.Addr, l conf.Limits) Verdict
 		t.sweep(at)
 	}
 	e := t.byAddr[key(src)]
+	if e != nil && l.SourceRate > 0 && e.starts.limit != int(l.SourceRate) {
+		e.starts.resize(int(l.SourceRate))
+	}
 	switch {
 	case e == nil && len(t.byAddr) >= maxSources:
 		return SourceFull
 	case e == nil:
-	case l.SourceRate > 0 && e.starts.limit == int(l.SourceRate) && e.starts.full(at):
+	case l.SourceRate > 0 && e.starts.full(at):
 		return SourceRate
 	case l.SourceChildren > 0 && e.running >= int(l.SourceChildren):
 		return SourceFull
@@ -73,13 +76,10 @@ func (t *sources) add(at time.Duration, src netip.Addr, l conf.Limits) {
 		if t.byAddr == nil {
 			t.byAddr = make(map[netip.Addr]*source)
 		}
-		e = new(source)
+		e = &source{starts: ring{limit: max(int(l.SourceRate), 0)}}
 		t.byAddr[key(src)] = e
 	}
 	if l.SourceRate > 0 {
-		if e.starts.limit != int(l.SourceRate) {
-			e.starts.resize(int(l.SourceRate))
-		}
 		e.starts.add(at)
 	}
 	e.running++
