@@ -1,4 +1,4 @@
-//go:build linux && !386 && !s390x || freebsd || netbsd
+//go:build (linux && !386 && !s390x) || freebsd || netbsd
 
 package main
 
