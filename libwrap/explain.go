@@ -243,22 +243,22 @@ func coversHost(a, b string) bool {
 			(!q.ok4 || p.ok4 && p.mask&q.mask == p.mask && q.net&p.mask == p.net) &&
 			(!q.ok6 || p.ok6 && p.len6 <= q.len6 && mask6(q.net6, p.len6) == p.net6)
 	case isA:
-		// One address in a net.
+		// An address, or a prefix such as 10., in a net.
 		if _, ok := inet4(b); ok {
 			return matchMask(netA, maskA, b)
+		}
+		if net, bits, ok := prefixNet(b); ok {
+			p := parseNet(netA, maskA)
+			return p.ok4 && p.mask<<bits == 0 && net&p.mask == p.net
 		}
 		if len(b) > 2 && b[0] == '[' && b[len(b)-1] == ']' && strings.IndexByte(b, '.') < 0 {
 			return matchMask(netA, maskA, b[1:len(b)-1])
 		}
 		return false
 	case isB:
-		// A net in an address prefix such as 10.
+		net, bits, ok := prefixNet(a)
 		p := parseNet(netB, maskB)
-		if !p.ok4 || p.ok6 || a[len(a)-1] != '.' || !addressOnly(a) {
-			return false
-		}
-		bits := 8 * strings.Count(a, ".")
-		return bits <= 24 && p.mask>>(32-bits) == ^uint32(0)>>(32-bits) && strings.HasPrefix(quad(p.net), a)
+		return ok && p.ok4 && !p.ok6 && ^p.mask>>(32-bits) == 0 && (p.net^net)>>(32-bits) == 0
 	}
 	// Addresses are never compared with names, so such a pattern does not
 	// cover one that is.
@@ -266,6 +266,16 @@ func coversHost(a, b string) bool {
 		return false
 	}
 	return coversString(a, b)
+}
+
+// prefixNet reads an address prefix such as 10. or 192.168.1.
+func prefixNet(s string) (net uint32, bits int, ok bool) {
+	n := strings.Count(s, ".")
+	if n < 1 || n > 3 || s[len(s)-1] != '.' {
+		return 0, 0, false
+	}
+	net, ok = inet4(s + strings.Repeat("0.", 3-n) + "0")
+	return net, 8 * n, ok
 }
 
 // coversString is for tokens that are compared as text.
