@@ -3,6 +3,7 @@ package event
 import (
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +15,8 @@ import (
 type epoll struct {
 	fd, wakeFD int
 	tags       map[int32]any // watched descriptors, and pidfds as *child
+	young      []*child
+	linger     int
 	raw        []unix.EpollEvent
 	events     []Event
 	posts      posts
@@ -22,9 +25,22 @@ type epoll struct {
 }
 
 type child struct {
-	pid int
-	tag any
+	pid, pidfd int
+	tag        any
+	turns      int // of the loop that it has outlived
 }
+
+// Most servers live for less than it takes to watch them. So a child is young
+// at first: the loop asks after it when it comes by, and only one that outlives
+// some turns, or the last event for a while, is watched by its pidfd.
+const maxTurns = 4
+
+// linger is how long the loop waits, in milliseconds, before it lets its thread
+// go. A system call that may block gives the runtime's processor away and has
+// a monitor thread woken when it returns, which under load costs as much as
+// everything else the loop does; so it first waits without telling the runtime.
+// Where there is only one processor the other goroutines need it.
+const linger = 2
 
 // New opens an empty set.
 func New() (Set, error) {
@@ -37,7 +53,10 @@ func New() (Set, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	e := &epoll{fd: fd, wakeFD: wake, tags: make(map[int32]any), raw: make([]unix.EpollEvent, 64)}
+	e := &epoll{fd: fd, wakeFD: wake, linger: linger, tags: make(map[int32]any), raw: make([]unix.EpollEvent, 64)}
+	if runtime.GOMAXPROCS(0) == 1 {
+		e.linger = 0
+	}
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
 	e.posts.wake = func() { unix.Write(wake, one[:]) }
@@ -79,7 +98,8 @@ func (e *epoll) Child(pid, pidfd int, tag any) error {
 		e.quiet = true
 		quietSigchld()
 	}
-	return e.Watch(pidfd, &child{pid, tag})
+	e.young = append(e.young, &child{pid: pid, pidfd: pidfd, tag: tag})
+	return nil
 }
 
 // quietSigchld takes SIGCHLD from the runtime's handler, which has no use for
@@ -95,7 +115,7 @@ func (e *epoll) Post(f func()) { e.posts.add(f) }
 func (e *epoll) Wait() ([]Event, error) {
 	e.events = e.events[:0]
 	for len(e.events) == 0 {
-		n, err := unix.EpollWait(e.fd, e.raw, -1)
+		n, err := e.wait()
 		if err == unix.EINTR {
 			continue
 		}
@@ -105,11 +125,62 @@ func (e *epoll) Wait() ([]Event, error) {
 		for i := range e.raw[:n] {
 			e.ready(e.raw[i].Fd)
 		}
+		if err := e.visit(); err != nil {
+			return nil, err
+		}
 		if e.fallback != nil {
 			e.events = e.fallback.take(e.events)
 		}
 	}
 	return e.events, nil
+}
+
+func (e *epoll) wait() (int, error) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(e.fd), uintptr(unsafe.Pointer(&e.raw[0])), uintptr(len(e.raw)), uintptr(e.linger), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	if n > 0 {
+		return int(n), nil
+	}
+	for _, c := range e.young {
+		if err := e.Watch(c.pidfd, c); err != nil {
+			return 0, err
+		}
+	}
+	e.young = e.young[:0]
+	return unix.EpollWait(e.fd, e.raw, -1)
+}
+
+// visit asks after the young children.
+func (e *epoll) visit() error {
+	kept := e.young[:0]
+	for _, c := range e.young {
+		if e.reap(c) {
+			continue
+		}
+		if c.turns++; c.turns <= maxTurns {
+			kept = append(kept, c)
+		} else if err := e.Watch(c.pidfd, c); err != nil {
+			return err
+		}
+	}
+	clear(e.young[len(kept):])
+	e.young = kept
+	return nil
+}
+
+// reap says whether a child has ended, and if so makes an event of it.
+func (e *epoll) reap(c *child) bool {
+	var status unix.WaitStatus
+	pid, err := unix.Wait4(c.pid, &status, unix.WNOHANG, nil)
+	if pid == 0 || err == unix.EINTR {
+		return false
+	}
+	// The last descriptor of a pidfd leaves the set when it is closed.
+	unix.Close(c.pidfd)
+	e.events = append(e.events, Event{Kind: Exited, Tag: c.tag, Status: status})
+	return true
 }
 
 func (e *epoll) ready(fd int32) {
@@ -119,24 +190,15 @@ func (e *epoll) ready(fd int32) {
 		e.events = e.posts.take(e.events)
 		return
 	}
-	tag, ok := e.tags[fd]
-	if !ok {
-		return
-	}
-	c, ok := tag.(*child)
-	if !ok {
+	switch tag := e.tags[fd].(type) {
+	case nil:
+	case *child:
+		if e.reap(tag) {
+			delete(e.tags, fd)
+		}
+	default:
 		e.events = append(e.events, Event{Kind: Readable, Tag: tag})
-		return
 	}
-	var status unix.WaitStatus
-	pid, err := unix.Wait4(c.pid, &status, unix.WNOHANG, nil)
-	if pid == 0 || err == unix.EINTR {
-		return
-	}
-	delete(e.tags, fd)
-	// The last descriptor of a pidfd leaves the set when it is closed.
-	unix.Close(int(fd))
-	e.events = append(e.events, Event{Kind: Exited, Tag: c.tag, Status: status})
 }
 
 func (e *epoll) Close() error {
@@ -144,6 +206,9 @@ func (e *epoll) Close() error {
 		if _, ok := tag.(*child); ok {
 			unix.Close(int(fd))
 		}
+	}
+	for _, c := range e.young {
+		unix.Close(c.pidfd)
 	}
 	if e.fallback != nil {
 		e.fallback.close()
