@@ -100,7 +100,7 @@ func (e *Env) checkName(s *Service, at func(string) Pos, l *ErrorList) {
 		if s.RPC.Program == 0 {
 			n, err := strconv.ParseUint(s.Name, 10, 32)
 			prog := uint32(n)
-			if err != nil {
+			if err != nil || prog == 0 {
 				var ok bool
 				if prog, ok = e.RPC(s.Name); !ok {
 					l.Errorf(at(FieldService), FieldService, "%q is neither in rpc(5) nor a program number", s.Name)

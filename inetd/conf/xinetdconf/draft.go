@@ -119,8 +119,10 @@ func (p *parser) defaults() *draft {
 				d.lose(a.name)
 				continue
 			}
+			before := *d
 			p.assign(d, a, true)
 			if p.errs.Errors() > n {
+				*d = before
 				d.lose(a.name)
 			}
 		}
@@ -394,7 +396,7 @@ func (p *parser) family(d *draft, s *conf.Service) {
 // kind fills in what type and flags say of a service.
 func (p *parser) kind(d *draft, s *conf.Service) {
 	x := s.Xinetd
-	x.Unlisted = d.types&typeUnlisted != 0
+	x.Unlisted = d.types&(typeUnlisted|typeMux|typeMuxPlus) != 0 || number(s.Name)
 	x.NoDelay = d.flags&flagNoDelay != 0
 	x.KeepAlive = d.flags&flagKeepAlive != 0
 	x.IDOnly = d.flags&flagIDOnly != 0
@@ -415,7 +417,7 @@ func (p *parser) kind(d *draft, s *conf.Service) {
 	}
 	if d.types&typeRPC != 0 {
 		s.RPC = &conf.RPC{Low: d.rpcLow, High: d.rpcHigh}
-		if x.Unlisted {
+		if d.types&typeUnlisted != 0 {
 			s.RPC.Program = d.rpcProg
 		}
 		s.Port = 0
@@ -496,12 +498,15 @@ func (p *parser) known(d *draft, s *conf.Service) {
 		return
 	}
 	switch port, _, ok := p.env.Port(s.Name, s.Proto); {
-	case !ok && !strings.Contains(s.Name, "/"):
+	case !ok:
 		p.errs.Warnf(d.pos("port"), "port", "%s/%s is not in services(5): xinetd wants type = UNLISTED", s.Name, s.Proto)
 	case ok && port != s.Port:
 		p.errs.Errorf(d.pos("port"), "port", "services(5) has port %d for %s/%s; another one needs type = UNLISTED", port, s.Name, s.Proto)
 	}
 }
+
+// number says whether a name is one that no database is asked for.
+func number(name string) bool { return strings.Trim(name, "0123456789") == "" }
 
 // firstError is the place of the first error.
 func (p *parser) firstError() conf.Pos {

@@ -121,7 +121,7 @@ func (f *formatter) attributes(s *conf.Service, host string) {
 	if x.ID != s.Name {
 		f.put("id", x.ID)
 	}
-	unlisted := x.Unlisted || s.Mux != conf.NoMux || strings.Trim(s.Name, "0123456789") == ""
+	unlisted := x.Unlisted || s.Mux != conf.NoMux || number(s.Name)
 	if t := typeWords(s, x, unlisted); len(t) > 0 {
 		f.put("type", t...)
 	}

@@ -54,15 +54,16 @@ func Included(name string) bool {
 }
 
 const (
-	maxDepth = 16   // of files that include files
-	maxFiles = 4096 // in one reading
+	maxDepth = 16      // of files that include files
+	maxFiles = 1 << 16 // in one reading
 )
 
 // Parse reads one file's text and the files it includes. Everything wrong is
 // in the list, in order; the services are those that are switched on and
 // without an error.
 func Parse(file string, text []byte, env *conf.Env, src Source) ([]*conf.Service, conf.ErrorList) {
-	p := &parser{env: env, src: src}
+	file = filepath.Clean(file)
+	p := &parser{env: env, src: src, seen: map[string]bool{file: true}}
 	p.file(file, text)
 	services := p.services()
 	p.errs.Sort()
@@ -115,9 +116,9 @@ type parser struct {
 	errs   conf.ErrorList
 	blocks []*block
 
-	name   string   // of the file being read
-	chain  []string // files that include this one
-	files  int
+	name   string          // of the file being read
+	chain  []string        // files that include this one
+	seen   map[string]bool // files that have been read
 	cur    *block
 	brace  bool // the { of cur is yet to come
 	stray  bool // the last line outside of blocks was none
@@ -466,21 +467,22 @@ func (p *parser) include(what string, w word) {
 }
 
 func (p *parser) read(what string, w word, name string) {
-	p.chain = append(p.chain, p.name)
-	defer func() { p.chain = p.chain[:len(p.chain)-1] }()
-	for _, c := range p.chain {
-		if filepath.Clean(c) == filepath.Clean(name) {
-			p.errs.Errorf(w.pos, what, "%s includes itself", name)
-			return
-		}
-	}
-	if p.files++; p.files > maxFiles {
-		if p.files == maxFiles+1 {
-			p.errs.Errorf(w.pos, what, "more than %d files", maxFiles)
-		}
+	name = filepath.Clean(name)
+	switch {
+	case slices.Contains(p.chain, name) || name == p.name:
+		p.errs.Errorf(w.pos, what, "%s includes itself", name)
+		return
+	case p.seen[name]:
+		p.errs.Warnf(w.pos, what, "%s has been read already", name)
+		return
+	case len(p.seen) >= maxFiles:
+		p.errs.Errorf(w.pos, what, "more than %d files", maxFiles)
 		p.unread = true
 		return
 	}
+	p.seen[name] = true
+	p.chain = append(p.chain, p.name)
+	defer func() { p.chain = p.chain[:len(p.chain)-1] }()
 	text, err := p.src.ReadFile(name)
 	if err != nil {
 		p.unreadable(what, w, err)
