@@ -11,14 +11,15 @@ import (
 )
 
 // A Batch receives and answers datagrams; see batch for what it promises. Here
-// it is recvmmsg(2) and sendmmsg(2).
+// it is recvmmsg(2) and sendmmsg(2), and answers of one length to one sender go
+// through the kernel as one (UDP_SEGMENT in udp(7), since Linux 4.18).
 type Batch struct {
-	in, out [BatchSize]mmsghdr
-	iov     [BatchSize]struct{ in, out unix.Iovec }
-	name    [BatchSize]unix.RawSockaddrAny
-	control [BatchSize]control
-	replies int
-	buf     []byte
+	in, out         [BatchSize]mmsghdr
+	inIov, outIov   [BatchSize]unix.Iovec
+	name            [BatchSize]unix.RawSockaddrAny
+	control         [BatchSize]control
+	queued, replies int // entries of out, and of outIov
+	buf             []byte
 }
 
 // mmsghdr is struct mmsghdr of recvmmsg(2).
@@ -27,14 +28,19 @@ type mmsghdr struct {
 	n uint32
 }
 
-// control has room for one PKTINFO message of either family; the first field
-// aligns it as the kernel wants it.
+// control has room for a PKTINFO message of either family and for UDP_SEGMENT
+// behind it; the first field aligns it as the kernel wants it.
 type control struct {
 	hdr  unix.Cmsghdr
 	data [unix.SizeofInet6Pktinfo + 4]byte
+	room [unix.SizeofCmsghdr + 8]byte
 }
 
 const controlLen = int(unsafe.Sizeof(control{}))
+
+// maxSegment is the longest answer that is sent together with others. It has
+// to fit any link, since the kernel does not cut segments into fragments.
+const maxSegment = 1200
 
 // Slots begin a little more than a whole number of pages apart: at the same
 // offset in every page, 32 short datagrams would fight for one cache set.
@@ -44,11 +50,11 @@ const slotLen = (maxDatagram+1)&^63 + 192
 func NewBatch() *Batch {
 	b := &Batch{buf: make([]byte, BatchSize*slotLen)}
 	for i := range b.in {
-		in, iov := &b.in[i], &b.iov[i]
-		iov.in.Base = &b.slot(i)[0]
-		iov.in.SetLen(maxDatagram)
+		in := &b.in[i]
+		b.inIov[i].Base = &b.slot(i)[0]
+		b.inIov[i].SetLen(maxDatagram)
 		in.Name = (*byte)(unsafe.Pointer(&b.name[i]))
-		in.Iov = &iov.in
+		in.Iov = &b.inIov[i]
 		in.SetIovlen(1)
 		in.Control = (*byte)(unsafe.Pointer(&b.control[i]))
 	}
@@ -59,23 +65,19 @@ func (b *Batch) slot(i int) []byte { return b.buf[i*slotLen:][:maxDatagram:maxDa
 
 // Recv takes what has arrived on fd.
 func (b *Batch) Recv(fd int) (int, error) {
-	b.replies = 0
+	b.queued, b.replies = 0, 0
 	for i := range b.in {
 		b.in[i].Namelen = unix.SizeofSockaddrAny
 		b.in[i].SetControllen(controlLen)
 	}
-	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.in)), BatchSize, unix.MSG_DONTWAIT, 0, 0)
-		switch errno {
-		case 0:
-			return int(n), nil
-		case unix.EINTR:
-		case unix.EAGAIN:
-			return 0, nil
-		default:
-			return 0, errno
-		}
+	n, errno := again(unix.SYS_RECVMMSG, fd, unsafe.Pointer(&b.in), BatchSize, unix.MSG_DONTWAIT)
+	switch errno {
+	case 0:
+		return n, nil
+	case unix.EAGAIN:
+		return 0, nil
 	}
+	return 0, errno
 }
 
 // Msg is the payload of datagram i.
@@ -143,68 +145,119 @@ func (b *Batch) pktinfo(i int) int32 {
 
 // Reply queues p as the answer to datagram i.
 func (b *Batch) Reply(i int, p []byte) {
-	if b.in[i].Namelen < 2 {
+	in := &b.in[i]
+	if in.Namelen < 2 {
 		return // a unix-domain sender without a name cannot be answered
 	}
-	iov := &b.iov[b.replies].out
-	iov.Base = unsafe.SliceData(p)
-	iov.SetLen(len(p))
-	out := &b.out[b.replies]
-	out.Msghdr = unix.Msghdr{Name: b.in[i].Name, Namelen: b.in[i].Namelen, Iov: iov}
-	out.SetIovlen(1)
-	if b.source(i) {
-		out.Control = b.in[i].Control
-		out.SetControllen(int(b.in[i].Controllen))
-	}
+	msg := unix.Msghdr{Name: in.Name, Namelen: in.Namelen, Iov: &b.outIov[b.replies], Control: in.Control}
+	msg.SetIovlen(1)
+	msg.SetControllen(b.source(i))
+	msg.Iov.Base = unsafe.SliceData(p)
+	msg.Iov.SetLen(len(p))
 	b.replies++
+	if b.queued > 0 && b.family(i) != unix.AF_UNIX && together(&b.out[b.queued-1].Msghdr, &msg) {
+		b.out[b.queued-1].Iovlen++
+		return
+	}
+	b.out[b.queued].Msghdr = msg
+	b.queued++
+}
+
+// together reports whether the answer b can be a segment behind those of a:
+// it is as long, and comes from and goes to the same address.
+func together(a, b *unix.Msghdr) bool {
+	return a.Iov.Len == b.Iov.Len && 0 < b.Iov.Len && b.Iov.Len <= maxSegment &&
+		a.Namelen == b.Namelen && a.Controllen == b.Controllen &&
+		string(unsafe.Slice(a.Name, a.Namelen)) == string(unsafe.Slice(b.Name, b.Namelen)) &&
+		string(unsafe.Slice(a.Control, a.Controllen)) == string(unsafe.Slice(b.Control, b.Controllen))
 }
 
 // source turns the received control message of datagram i into one that
-// chooses the reply's source address.
-func (b *Batch) source(i int) bool {
+// chooses the reply's source address, and returns how long it is.
+func (b *Batch) source(i int) int {
 	switch p := unsafe.Pointer(&b.control[i].data); b.pktinfo(i) {
 	case unix.IPPROTO_IP:
 		// The kernel has put the address a broadcast is to be answered from
 		// into Spec_dst. The route, not the way in, decides the way out.
-		info := (*unix.Inet4Pktinfo)(p)
-		info.Ifindex = 0
-		return true
+		(*unix.Inet4Pktinfo)(p).Ifindex = 0
+		return unix.CmsgSpace(unix.SizeofInet4Pktinfo)
 	case unix.IPPROTO_IPV6:
 		info := (*unix.Inet6Pktinfo)(p)
 		a := netip.AddrFrom16(info.Addr)
-		switch {
-		case a.IsMulticast():
-			return false
-		case !a.IsLinkLocalUnicast():
+		if a.IsMulticast() {
+			return 0
+		}
+		if !a.IsLinkLocalUnicast() {
 			info.Ifindex = 0
 		}
-		return true
+		return unix.CmsgSpace(unix.SizeofInet6Pktinfo)
 	}
-	return false
+	return 0
 }
 
 // Flush sends what Reply has queued.
 func (b *Batch) Flush(fd int) (err error) {
-	queue := b.out[:b.replies]
-	b.replies = 0
+	queue := b.out[:b.queued]
+	b.queued, b.replies = 0, 0
+	for i := range queue {
+		if queue[i].Iovlen > 1 {
+			segment(&queue[i].Msghdr)
+		}
+	}
 	for len(queue) > 0 {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&queue[0])), uintptr(len(queue)), unix.MSG_DONTWAIT, 0, 0)
-		switch errno {
-		case 0:
+		n, errno := again(unix.SYS_SENDMMSG, fd, unsafe.Pointer(&queue[0]), uintptr(len(queue)), unix.MSG_DONTWAIT)
+		if errno == 0 {
 			queue = queue[n:]
 			continue
-		case unix.EINTR:
-			continue
 		}
-		if err == nil {
+		// The error is that of the first message.
+		if queue[0].Iovlen > 1 && errno != unix.EAGAIN && errno != unix.ENOBUFS {
+			errno = sendApart(fd, queue[0].Msghdr)
+		}
+		if err == nil && errno != 0 {
 			err = errno
 		}
 		if errno == unix.EAGAIN || errno == unix.ENOBUFS {
 			return err
 		}
-		queue = queue[1:] // the error is that of the first message
+		queue = queue[1:]
 	}
 	return err
+}
+
+// segment asks for the answers of m to be sent as datagrams of their own.
+func segment(m *unix.Msghdr) {
+	h := (*unix.Cmsghdr)(unsafe.Add(unsafe.Pointer(m.Control), m.Controllen))
+	h.Level, h.Type = unix.SOL_UDP, unix.UDP_SEGMENT
+	h.SetLen(unix.CmsgLen(2))
+	*(*uint16)(unsafe.Add(unsafe.Pointer(h), unix.CmsgLen(0))) = uint16(m.Iov.Len)
+	m.SetControllen(int(m.Controllen) + unix.CmsgSpace(2))
+}
+
+// sendApart sends the answers of m one by one: the kernel is too old for
+// segments, or the way to the peer does not take them.
+func sendApart(fd int, m unix.Msghdr) (first syscall.Errno) {
+	iovs := unsafe.Slice(m.Iov, m.Iovlen)
+	m.SetControllen(int(m.Controllen) - unix.CmsgSpace(2))
+	m.SetIovlen(1)
+	for i := range iovs {
+		m.Iov = &iovs[i]
+		_, errno := again(unix.SYS_SENDMSG, fd, unsafe.Pointer(&m), unix.MSG_DONTWAIT, 0)
+		if errno != 0 && first == 0 {
+			first = errno
+		}
+	}
+	return first
+}
+
+// again makes a system call that does not wait, until no signal interrupts it.
+func again(call uintptr, fd int, msg unsafe.Pointer, n, flags uintptr) (int, syscall.Errno) {
+	for {
+		r, _, errno := unix.RawSyscall6(call, uintptr(fd), uintptr(msg), n, flags, 0, 0)
+		if errno != unix.EINTR {
+			return int(r), errno
+		}
+	}
 }
 
 // ntohs reads a port as a socket address holds it.

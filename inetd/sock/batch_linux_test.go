@@ -1,6 +1,7 @@
 package sock
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"net/netip"
@@ -107,6 +108,46 @@ func TestBatchLinkLocal(t *testing.T) {
 			t.Errorf("Flush to a client that asked a group = %v", err)
 		}
 		return
+	}
+}
+
+// Where the way to the peer takes no segments of that length, the answers go
+// out one by one, in fragments.
+func TestBatchApart(t *testing.T) {
+	if os.Getenv("BATCH_TEST_MTU") == "" {
+		t.Parallel()
+		inNamespace(t, "BATCH_TEST_MTU")
+		return
+	}
+	if out, err := exec.Command("ip", "link", "set", "lo", "up", "mtu", "600").CombinedOutput(); err != nil {
+		t.Skipf("ip: %v: %s", err, out)
+	}
+	fd := bound(t, udp("0.0.0.0:0"))
+	c := dialUDP(t, netip.AddrPort{}, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), portOf(fd)))
+	b := NewBatch()
+	const sent = 3
+	for i := range sent {
+		c.Write(bytes.Repeat([]byte{byte(i)}, maxSegment))
+	}
+	waitReadable(t, fd)
+	n, err := b.Recv(fd)
+	if n != sent || err != nil {
+		t.Fatalf("Recv = %d, %v, want %d", n, err, sent)
+	}
+	for i := range n {
+		b.Reply(i, b.Msg(i))
+	}
+	if b.queued != 1 {
+		t.Fatalf("%d answers are %d messages, want 1", sent, b.queued)
+	}
+	if err := b.Flush(fd); err != nil {
+		t.Errorf("Flush = %v", err)
+	}
+	buf := make([]byte, 1<<16)
+	for i := range sent {
+		if n, err := c.Read(buf); n != maxSegment || buf[0] != byte(i) || err != nil {
+			t.Errorf("answer %d = %d bytes %.4x, %v", i, n, buf[:n], err)
+		}
 	}
 }
 

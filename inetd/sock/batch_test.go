@@ -300,6 +300,71 @@ func TestBatchFlush(t *testing.T) {
 	}
 }
 
+// Answers of one length to one client are sent together where the system can.
+// The client must not notice: each is a datagram of its own, in order, from the
+// address that was asked, and other clients get only theirs.
+func TestBatchTogether(t *testing.T) {
+	t.Parallel()
+	fd := bound(t, udp("0.0.0.0:0"))
+	var clients [2]*net.UDPConn
+	for i := range clients {
+		c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		clients[i] = c
+	}
+	type want struct {
+		from netip.Addr
+		msg  string
+	}
+	var wants [2][]want
+	sent := 0
+	for i, step := range []struct {
+		client, host byte
+		size         int
+	}{
+		{0, 1, 64}, {0, 1, 64}, {0, 1, 64}, {0, 1, 63}, {0, 1, 64}, {1, 1, 64}, {1, 1, 64}, {0, 1, 64},
+		{0, 2, 64}, {0, 2, 64}, {0, 1, 64}, {0, 1, 0}, {0, 1, 0}, {0, 1, 1200}, {0, 1, 1200}, {0, 1, 1201},
+		{0, 1, 1201}, {1, 1, 9000}, {1, 1, 9000}, {1, 2, 1}, {1, 2, 1}, {1, 2, 1}, {1, 2, 1},
+	} {
+		to := netip.AddrFrom4([4]byte{127, 0, 0, step.host})
+		msg := bytes.Repeat([]byte{byte(i)}, step.size)
+		if _, err := clients[step.client].WriteToUDPAddrPort(msg, netip.AddrPortFrom(to, portOf(fd))); err != nil {
+			t.Fatal(err)
+		}
+		wants[step.client] = append(wants[step.client], want{to, string(msg)})
+		sent++
+	}
+	b := NewBatch()
+	for got := 0; got < sent; {
+		waitReadable(t, fd)
+		n, err := b.Recv(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			b.Reply(i, b.Msg(i))
+		}
+		if err := b.Flush(fd); err != nil {
+			t.Errorf("Flush = %v", err)
+		}
+		got += n
+	}
+	buf := make([]byte, 1<<16)
+	for i, c := range clients {
+		for j, w := range wants[i] {
+			n, from, err := c.ReadFromUDPAddrPort(buf)
+			if err != nil || string(buf[:n]) != w.msg || from.Addr() != w.from {
+				t.Fatalf("answer %d to client %d = %d bytes %.4x from %v, %v, want %d bytes %.4x from %v",
+					j, i, n, buf[:n], from, err, len(w.msg), w.msg, w.from)
+			}
+		}
+	}
+}
+
 // What was not flushed is forgotten by the next Recv.
 func TestBatchDropsUnflushed(t *testing.T) {
 	t.Parallel()
