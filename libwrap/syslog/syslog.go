@@ -29,7 +29,7 @@ const DefaultPath = "/dev/log"
 const maxLen = 8192
 
 // maxIdent bounds the ident, which tcpd takes from its caller.
-const maxIdent = 64
+const maxIdent = 255
 
 // A Writer logs under one name. It is safe for concurrent use. The zero value
 // is not useful; see New. Path and Now may be set before the first message.
@@ -45,6 +45,7 @@ type Writer struct {
 	stream  bool // fd is a stream socket: messages end in NUL
 	buf     []byte
 	dropped uint64
+	printed bool
 }
 
 // New returns a Writer for a program called ident. Messages whose priority
@@ -61,14 +62,9 @@ func New(ident string, facility Priority) *Writer {
 // peer supplies cannot start a new line or drive a terminal. It reports
 // whether the message was handed to the daemon.
 func (w *Writer) Print(p Priority, text string) bool {
-	now := time.Now
-	if w.Now != nil {
-		now = w.Now
-	}
-	t := now()
-
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	t := w.now()
 	if w.fd < 0 && !w.open() {
 		w.dropped++
 		return false
@@ -90,6 +86,22 @@ func (w *Writer) Print(p Priority, text string) bool {
 	}
 	w.dropped++
 	return false
+}
+
+// now returns the time to print. The first message of a process takes the
+// short way to local time.
+func (w *Writer) now() time.Time {
+	if w.Now != nil {
+		return w.Now()
+	}
+	t := time.Now()
+	if !w.printed {
+		w.printed = true
+		if off, ok := localOffset(t.Unix()); ok {
+			return t.UTC().Add(time.Duration(off) * time.Second)
+		}
+	}
+	return t
 }
 
 // Dropped returns how many messages could not be delivered so far.
