@@ -45,7 +45,6 @@ type Writer struct {
 	stream  bool // fd is a stream socket: messages end in NUL
 	buf     []byte
 	dropped uint64
-	printed bool
 }
 
 // New returns a Writer for a program called ident. Messages whose priority
@@ -62,9 +61,14 @@ func New(ident string, facility Priority) *Writer {
 // peer supplies cannot start a new line or drive a terminal. It reports
 // whether the message was handed to the daemon.
 func (w *Writer) Print(p Priority, text string) bool {
+	now := time.Now
+	if w.Now != nil {
+		now = w.Now
+	}
+	t := now()
+
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	t := w.now()
 	if w.fd < 0 && !w.open() {
 		w.dropped++
 		return false
@@ -86,22 +90,6 @@ func (w *Writer) Print(p Priority, text string) bool {
 	}
 	w.dropped++
 	return false
-}
-
-// now returns the time to print. The first message of a process takes the
-// short way to local time.
-func (w *Writer) now() time.Time {
-	if w.Now != nil {
-		return w.Now()
-	}
-	t := time.Now()
-	if !w.printed {
-		w.printed = true
-		if off, ok := localOffset(t.Unix()); ok {
-			return t.UTC().Add(time.Duration(off) * time.Second)
-		}
-	}
-	return t
 }
 
 // Dropped returns how many messages could not be delivered so far.
