@@ -1,7 +1,6 @@
 package xinetdconf
 
 import (
-	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -15,9 +14,10 @@ import (
 // attributes say so far, and which of them have said something.
 type draft struct {
 	block *block
-	at    map[string]conf.Pos // attributes that have a value, here or in the defaults
-	own   map[string]bool     // attributes that the block itself gave
-	whole map[string]bool     // of those, the ones in which nothing of the defaults is left
+	def   *draft              // nil for the defaults
+	given set                 // attributes that have a value, here or from the defaults
+	own   set                 // attributes that the block itself gave
+	whole set                 // of those, the ones in which nothing of the defaults is left
 	lost  map[string]conf.Pos // of the defaults: attributes that are not in force because of an error
 
 	id       string
@@ -75,12 +75,15 @@ const (
 
 var defaultCPS = conf.CPS{Rate: 50, Wait: 10 * time.Second}
 
+// A set holds attributes by their place in the table.
+type set uint64
+
+func (s set) has(a *attribute) bool { return s&(1<<a.index) != 0 }
+func (s *set) add(a *attribute)     { *s |= 1 << a.index }
+
 func newDraft(b *block) *draft {
 	return &draft{
 		block: b,
-		at:    make(map[string]conf.Pos),
-		own:   make(map[string]bool),
-		whole: make(map[string]bool),
 		lost:  make(map[string]conf.Pos),
 		limits: conf.Limits{
 			Rate: conf.Unlimited, Children: conf.Unlimited, SourceRate: conf.Unlimited, SourceChildren: conf.Unlimited,
@@ -92,12 +95,34 @@ func newDraft(b *block) *draft {
 // derive makes a draft of a service that begins with what the defaults say.
 func (def *draft) derive(b *block) *draft {
 	d := *def
-	d.block, d.id = b, b.name
-	d.at, d.own, d.whole = maps.Clone(def.at), make(map[string]bool), make(map[string]bool)
+	d.block, d.def, d.id = b, def, b.name
+	d.own, d.whole, d.lost = 0, 0, nil
 	return &d
 }
 
-func (d *draft) has(attr string) bool { _, ok := d.at[attr]; return ok }
+// has says whether an attribute has a value.
+func (d *draft) has(attr string) bool { return d.given.has(lookup(attr)) }
+
+// gives says whether the block itself has the attribute.
+func (d *draft) gives(attr string) bool { return d.own.has(lookup(attr)) }
+
+// pos is the place of an attribute's value, here or in the defaults, or the
+// block's.
+func (d *draft) pos(attr string) conf.Pos {
+	row := lookup(attr)
+	for from := d; row != nil && from != nil; from = from.def {
+		for _, a := range from.block.lines {
+			if lookup(a.name.text) != row {
+				continue
+			}
+			if len(a.values) > 0 {
+				return a.values[0].pos
+			}
+			return a.name.pos
+		}
+	}
+	return d.block.pos
+}
 
 // defaults reads the defaults. An attribute that is wrong there is not in
 // force, and what it would have kept out must stay out: it is lost, and the
@@ -175,9 +200,10 @@ func (p *parser) service(b *block, def *draft) *draft {
 		}
 		return d
 	}
-	for _, a := range attributes {
+	for i := range attributes {
+		a := &attributes[i]
 		pos, lost := def.lost[a.name]
-		if lost && a.guard && !d.whole[a.name] {
+		if lost && a.guard && !d.whole.has(a) {
 			p.errs.Errorf(b.pos, a.name, "service %s is not served: the defaults' value (%s) is in error, and the service has none of its own", b.name, place(pos, b.pos))
 			break
 		}
@@ -195,14 +221,6 @@ func (d *draft) off(def *draft) bool {
 		return slices.ContainsFunc(list, func(w word) bool { return w.text == d.id })
 	}
 	return d.disable || d.flags&flagDisable != 0 || def.has("enabled") && !named(def.enabled) || named(def.disabled)
-}
-
-// pos is the place of an attribute, or the block's.
-func (d *draft) pos(attr string) conf.Pos {
-	if pos, ok := d.at[attr]; ok {
-		return pos
-	}
-	return d.block.pos
 }
 
 // assign puts one line into a draft.
@@ -231,8 +249,8 @@ func (p *parser) assign(d *draft, a assignment, inDefaults bool) {
 	if inDefaults && row.list() && a.op == assign {
 		a.op = add
 	}
-	if !row.list() && d.own[row.name] {
-		p.errs.Warnf(a.name.pos, name, "given twice; the value of %s stands", place(d.at[row.name], a.name.pos))
+	if !row.list() && d.own.has(row) {
+		p.errs.Warnf(a.name.pos, name, "given twice; the value of %s stands", place(d.pos(name), a.name.pos))
 		return
 	}
 	if !row.free {
@@ -258,15 +276,13 @@ func (p *parser) assign(d *draft, a assignment, inDefaults bool) {
 		p.errs.Errorf(at, name, "takes %s, not %d%s", row.count(), n, hint(a.values))
 		return
 	}
-	d.own[row.name] = true
-	d.at[row.name] = a.name.pos
-	if len(a.values) > 0 {
-		d.at[row.name] = a.values[0].pos
-	}
+	d.own.add(row)
+	d.given.add(row)
 	if a.op == assign {
-		d.whole[row.name] = true
+		d.whole.add(row)
 	}
-	row.set(&setting{p: p, d: d, attr: name, assignment: a})
+	p.setting = setting{p: p, d: d, attr: name, assignment: a}
+	row.set(&p.setting)
 }
 
 // finish makes the service and has it checked.
@@ -401,7 +417,7 @@ func (p *parser) kind(d *draft, s *conf.Service) {
 	x.KeepAlive = d.flags&flagKeepAlive != 0
 	x.IDOnly = d.flags&flagIDOnly != 0
 	x.Sensor = d.flags&flagSensor != 0
-	if !x.Sensor && d.own["deny_time"] {
+	if !x.Sensor && d.gives("deny_time") {
 		p.errs.Warnf(d.pos("deny_time"), "deny_time", "without the flag SENSOR it has no effect")
 	}
 	if x.Sensor && s.Socktype == conf.Dgram && x.DenyTime != 0 {
@@ -459,7 +475,7 @@ func (p *parser) program(d *draft, s *conf.Service) {
 			p.errs.Errorf(d.pos("flags"), "flags", "NAMEINARGS: an internal service has no program to name")
 		}
 	case s.Xinetd.Redirect != nil:
-		if d.own["server"] {
+		if d.gives("server") {
 			p.errs.Warnf(d.pos("server"), "server", "not started: the service is redirected")
 		}
 	case nameInArgs && len(d.args) == 0:

@@ -18,10 +18,9 @@ func right(pos conf.Pos, n int) conf.Pos {
 	return pos
 }
 
-// split cuts a line at blanks. There are no quotes, escapes or comments behind
-// other words. The positions have columns only.
-func split(l []byte) []word {
-	var ws []word
+// split cuts a line at blanks and adds its words to ws. There are no quotes,
+// escapes or comments behind other words. The positions have columns only.
+func split(ws []word, l string) []word {
 	for i := 0; i < len(l); {
 		if blank(l[i]) {
 			i++
@@ -31,7 +30,7 @@ func split(l []byte) []word {
 		for i < len(l) && !blank(l[i]) {
 			i++
 		}
-		ws = append(ws, word{string(l[start:i]), conf.Pos{Col: start + 1}})
+		ws = append(ws, word{l[start:i], conf.Pos{Col: start + 1}})
 	}
 	return ws
 }

@@ -21,6 +21,7 @@ type attribute struct {
 	where    where
 	guard    bool // without it a service is open to more
 	free     bool // its values may look like comments
+	index    int  // in the table
 	set      func(*setting)
 }
 
@@ -111,6 +112,7 @@ func init() {
 	}
 	byName = make(map[string]*attribute, len(attributes)+1)
 	for i := range attributes {
+		attributes[i].index = i
 		byName[attributes[i].name] = &attributes[i]
 	}
 	byName["interface"] = byName["bind"]

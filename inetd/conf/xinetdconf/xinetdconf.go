@@ -8,7 +8,6 @@
 package xinetdconf
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -81,11 +80,8 @@ func Is(name string, text []byte) bool {
 	if filepath.Base(abs) == "xinetd.conf" || filepath.Base(filepath.Dir(abs)) == "xinetd.d" {
 		return true
 	}
-	text = bytes.TrimPrefix(text, bom)
-	for len(text) > 0 {
-		var l []byte
-		l, text, _ = bytes.Cut(text, []byte{'\n'})
-		ws := split(l)
+	for l := range strings.SplitSeq(strings.TrimPrefix(string(text), bom), "\n") {
+		ws := split(nil, l)
 		if len(ws) == 0 || comment(ws[0].text) {
 			continue
 		}
@@ -123,6 +119,8 @@ type parser struct {
 	brace  bool // the { of cur is yet to come
 	stray  bool // the last line outside of blocks was none
 	unread bool // there is a file that could not be read
+
+	setting setting // at work
 }
 
 // A block is a service entry or the defaults, as read.
@@ -175,36 +173,36 @@ func (o op) String() string { return map[op]string{assign: "=", add: "+=", remov
 
 func (p *parser) pos(line, col int) conf.Pos { return conf.Pos{File: p.name, Line: line, Col: col} }
 
-var bom = []byte("\xef\xbb\xbf")
+const bom = "\xef\xbb\xbf"
 
 // file reads the blocks of one file.
 func (p *parser) file(name string, text []byte) {
 	defer func(name string) { p.name = name }(p.name)
 	p.name = name
-	if rest := bytes.TrimPrefix(text, bom); len(rest) < len(text) {
+	rest, marked := strings.CutPrefix(string(text), bom)
+	if marked {
 		p.errs.Warnf(p.pos(1, 0), "", "the file starts with a byte order mark, which is ignored")
-		text = rest
 	}
 	crlf := false
 	n := 0
-	for len(text) > 0 {
-		var l []byte
-		l, text, _ = bytes.Cut(text, []byte{'\n'})
+	var words []word
+	for l := range strings.SplitSeq(rest, "\n") {
 		n++
-		if cut := bytes.TrimSuffix(l, []byte{'\r'}); len(cut) < len(l) {
+		if cut, ok := strings.CutSuffix(l, "\r"); ok {
 			if l = cut; !crlf {
 				crlf = true
 				p.errs.Warnf(p.pos(n, 0), "", "lines end in CR LF; the CR is ignored")
 			}
 		}
-		ws := split(l)
+		words = split(words[:0], l)
+		ws := words
 		if len(ws) == 0 || ws[0].text[0] == '#' {
 			continue
 		}
 		for i := range ws {
 			ws[i].pos.File, ws[i].pos.Line = name, n
 		}
-		if i := bytes.IndexByte(l, 0); i >= 0 {
+		if i := strings.IndexByte(l, 0); i >= 0 {
 			p.fail(p.pos(n, i+1), "a NUL byte: this is no text")
 			p.lose(ws[0])
 			continue
@@ -391,6 +389,11 @@ func (p *parser) inside(ws []word) {
 // keywordIn recognises the start of the next block inside of one that was not
 // closed.
 func keywordIn(ws []word) bool {
+	switch strings.TrimSuffix(ws[0].text, "{") {
+	case "service", "defaults", "include", "includedir":
+	default:
+		return false
+	}
 	line, _ := uncomment(slices.Clone(ws))
 	line, _ = unbrace(line)
 	return keyword(line) && !attributeLine(line)
@@ -406,7 +409,8 @@ func attributeLine(ws []word) bool {
 
 // attribute reads NAME OP VALUE…
 func (p *parser) attribute(ws []word) {
-	a := assignment{name: ws[0], values: ws[1:]}
+	// The words are those of the line; they last until the next one.
+	a := assignment{name: ws[0], values: slices.Clone(ws[1:])}
 	if i := strings.IndexByte(a.name.text, '='); i > 0 && !comment(a.name.text) {
 		if c := a.name.text[i-1]; i > 1 && (c == '+' || c == '-') {
 			i--
