@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"inetd/inetd/child"
 )
 
 // The test binary is every program that a test needs: argv[0] says which.
@@ -27,6 +29,9 @@ var programs = map[string]func(args []string) int{
 }
 
 func TestMain(m *testing.M) {
+	if child.IsHelper() {
+		os.Exit(child.Help())
+	}
 	if f := programs[filepath.Base(os.Args[0])]; f != nil {
 		os.Exit(f(os.Args[1:]))
 	}
@@ -436,7 +441,7 @@ func built(t testing.TB) string {
 		if buildErr = os.Chmod(builtDir, 0o755); buildErr != nil {
 			return
 		}
-		cmd := exec.Command("go", "build", "-o", builtDir+"/", "inetd/examples/myecho_service", "inetd/examples/udpechoserver")
+		cmd := exec.Command("go", "build", "-o", builtDir+"/", "inetd/tcpd", "inetd/examples/myecho_service", "inetd/examples/udpechoserver")
 		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			buildErr = fmt.Errorf("%w\n%s", err, out)
@@ -448,15 +453,23 @@ func built(t testing.TB) string {
 	return builtDir
 }
 
-// needProgram finds a program of another package, or skips the test.
-func needProgram(t testing.TB, name string) string {
-	t.Helper()
+// findProgram finds a program of another package, "" if there is none.
+func findProgram(name string) string {
 	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/local/sbin", "/usr/sbin", "/sbin") {
 		path := filepath.Join(dir, name)
 		if executable(path) == nil {
 			return path
 		}
 	}
-	t.Skipf("%s is not installed", name)
 	return ""
+}
+
+// needProgram finds a program of another package, or skips the test.
+func needProgram(t testing.TB, name string) string {
+	t.Helper()
+	path := findProgram(name)
+	if path == "" {
+		t.Skipf("%s is not installed", name)
+	}
+	return path
 }
