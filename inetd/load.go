@@ -158,6 +158,11 @@ func (ld *loader) prepare(svc *conf.Service, l *conf.ErrorList) *spec {
 	switch {
 	case svc.Internal != "":
 		sp.builtin = services.Lookup(svc.Internal)
+		// What is answered at once starts nothing that could loop, and in no
+		// inetd has it counted; a limit that the file gives holds.
+		if sp.builtin.Reply != nil {
+			sp.limits.Rate = svc.Limits.Rate.Or(conf.Unlimited)
+		}
 	case svc.Xinetd == nil:
 		sp.plan = &child.Plan{Path: svc.Program, Argv: svc.Args, Env: ld.env}
 	case svc.Xinetd.Redirect == nil:

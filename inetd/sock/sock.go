@@ -106,11 +106,27 @@ func AddrPort(sa unix.Sockaddr) netip.AddrPort {
 func Bind(a Addr, o Options) (fd int, err error) {
 	// Only streams reuse an address, for their old connections linger in
 	// TIME_WAIT: on Linux a datagram socket that does could be robbed of its
-	// port by another program.
-	return bind(a, o, a.Type == Stream)
+	// port by another program, or rob it.
+	fd, err = bind(a, o, a.Type == Stream)
+	if errors.Is(err, unix.EADDRINUSE) && a.Type == Dgram && a.Path == "" && onlyConnected(a.IP.Port()) {
+		if fd, err = bind(a, o, true); err == nil {
+			err = reuse(fd, 0)
+		}
+	}
+	return fd, err
 }
 
-func bind(a Addr, o Options, reuse bool) (fd int, err error) {
+// reuse sets SO_REUSEADDR. For two datagram sockets at one address both must
+// have it while the second is bound, and for no other program to take the
+// port after that one of them must not.
+func reuse(fd, on int) error {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, on); err != nil {
+		return fmt.Errorf("SO_REUSEADDR: %w", err)
+	}
+	return nil
+}
+
+func bind(a Addr, o Options, shared bool) (fd int, err error) {
 	fd, err = socket(a.domain(), a.Type, a.Proto)
 	if err != nil {
 		return -1, fmt.Errorf("socket: %w", err)
@@ -130,9 +146,9 @@ func bind(a Addr, o Options, reuse bool) (fd int, err error) {
 			return fd, fmt.Errorf("IPV6_V6ONLY: %w", err)
 		}
 	}
-	if reuse {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-			return fd, fmt.Errorf("SO_REUSEADDR: %w", err)
+	if shared {
+		if err := reuse(fd, 1); err != nil {
+			return fd, err
 		}
 	}
 	if err := Set(fd, a, o); err != nil {
@@ -334,13 +350,8 @@ func Split(fd int, a Addr, o Options) (conn, listener int, peer netip.AddrPort, 
 	if !d.From.IsValid() || d.From.Port() == 0 {
 		return -1, -1, peer, errors.New("a datagram without a return address")
 	}
-	// Both must allow the other while the new one is bound; after that it
-	// does not, so that no other program can take the port.
-	reuse := func(fd, on int) error {
-		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, on)
-	}
 	if err := reuse(fd, 1); err != nil {
-		return -1, -1, peer, fmt.Errorf("SO_REUSEADDR: %w", err)
+		return -1, -1, peer, err
 	}
 	listener, err = bind(a, o, true)
 	if err != nil {

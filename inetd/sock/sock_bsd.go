@@ -50,3 +50,6 @@ func Refuse(fd int, a Addr, o Options) (int, error) {
 
 // Resume ends what Refuse began.
 func Resume(fd int, a Addr, o Options) error { return Listen(fd, a, o) }
+
+// onlyConnected: these systems let a socket be bound beside connected ones.
+func onlyConnected(uint16) bool { return false }

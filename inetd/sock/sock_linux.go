@@ -3,6 +3,8 @@ package sock
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -53,8 +55,14 @@ func Refuse(fd int, a Addr, o Options) (int, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0); err != nil {
 		return fd, fmt.Errorf("SO_REUSEADDR: %w", err)
 	}
+	at := Local(fd)
 	if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
 		return fd, fmt.Errorf("shutdown: %w", err)
+	}
+	// A port that the kernel chose is given back by shutdown; to bind one that
+	// is kept is an invalid thing to do.
+	if err := unix.Bind(fd, Sockaddr(at)); err != nil && err != unix.EINVAL {
+		return fd, fmt.Errorf("bind: %w", err)
 	}
 	return fd, nil
 }
@@ -65,4 +73,29 @@ func Resume(fd int, a Addr, o Options) error {
 		return fmt.Errorf("SO_REUSEADDR: %w", err)
 	}
 	return Listen(fd, a, o)
+}
+
+// onlyConnected says whether every datagram socket at a port is connected to
+// one peer: the servers that Split gave theirs, which may live longer than the
+// daemon.
+func onlyConnected(port uint16) bool {
+	found := false
+	for _, name := range []string{"/proc/net/udp", "/proc/net/udp6"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return false
+		}
+		for l := range strings.Lines(string(text)) {
+			// sl local_address rem_address …, addresses in hexadecimal
+			f := strings.Fields(l)
+			if len(f) < 3 || !strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
+				continue
+			}
+			if strings.HasSuffix(f[2], ":0000") {
+				return false
+			}
+			found = true
+		}
+	}
+	return found
 }

@@ -6,6 +6,7 @@ package inetdconf
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -207,7 +208,10 @@ var positions = []string{conf.FieldService, conf.FieldSocktype, conf.FieldProto,
 // places.
 func (p *parser) positional(words []word) {
 	if len(words) == 1 && !words[0].quoted && strings.HasSuffix(words[0].text, ":") {
-		p.hosts, _ = p.hostList(strings.TrimSuffix(words[0].text, ":"), words[0].pos)
+		// A bad list leaves the default as it was: nothing gets wider.
+		if hosts, ok := p.hostList(strings.TrimSuffix(words[0].text, ":"), words[0].pos); ok {
+			p.hosts = hosts
+		}
 		return
 	}
 	if len(words) < len(positions) {
@@ -256,9 +260,21 @@ func (p *parser) hostList(text string, pos conf.Pos) ([]string, bool) {
 			return nil, false
 		}
 		h = strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")
+		if !isHost(h) {
+			p.errs.Errorf(pos, conf.FieldHost, "%q is neither an address nor a host name", h)
+			return nil, false
+		}
 		hosts = append(hosts, h)
 	}
 	return hosts, true
+}
+
+// isHost keeps what cannot be one from being looked up for ever.
+func isHost(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	return len(s) <= 253 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == ""
 }
 
 // protocol reads [rpc/]proto[4|6|46][,sndbuf=N][,rcvbuf=N].

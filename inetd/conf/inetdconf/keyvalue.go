@@ -2,6 +2,7 @@ package inetdconf
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -131,7 +132,7 @@ var options = map[string]option{
 	"service_max":  {1, 1, func(p *parser, d *draft, v []word) { p.strictMax(&d.Limits.Rate, "service_max", v[0]) }},
 	"ip_max":       {1, 1, func(p *parser, d *draft, v []word) { p.strictMax(&d.Limits.SourceRate, "ip_max", v[0]) }},
 	"accept_max":   {1, 1, func(p *parser, d *draft, v []word) { p.strictMax(&d.Limits.Children, "accept_max", v[0]) }},
-	"user":         {1, 1, func(p *parser, d *draft, v []word) { d.User = v[0].text }},
+	"user":         {1, 1, (*parser).userOption},
 	"group":        {1, 1, func(p *parser, d *draft, v []word) { d.Group = v[0].text }},
 	"exec":         {1, 1, func(p *parser, d *draft, v []word) { p.program(d, v[0], nil) }},
 	"args":         {0, many, nil}, // after exec, wherever it stands
@@ -150,6 +151,14 @@ func (p *parser) yesNo(d *draft, v []word) {
 	default:
 		p.errs.Errorf(v[0].pos, conf.FieldWait, "%q: expected yes or no", v[0].text)
 	}
+}
+
+// userOption reads the user as the positional notation has it; an option group
+// has the last word.
+func (p *parser) userOption(d *draft, v []word) {
+	group := d.Group
+	p.user(d, v[0])
+	d.Group = cmp.Or(group, d.Group)
 }
 
 // strictMax reads a limit of this notation, where 0 admits nothing.
