@@ -12,111 +12,118 @@ import (
 
 var sizes = []int{10, 1_000, 5_000}
 
-// manyServices runs a daemon of each kind for each size, all at once.
+// A kind is a daemon that can have many services.
+type kind struct {
+	name  string
+	start func([]entry) (*daemon, error)
+}
+
+// manyServices looks at one daemon after the other for what it needs alone,
+// and then has one of each kind and size run to compare how they serve.
 func manyServices(b *bench) error {
 	p := &b.progs
 	if b.nofile() < 12_000 {
 		return skipped("needs 12,000 descriptors a process (ulimit -n)")
 	}
-	kinds := []struct {
-		name  string
-		need  []string
-		start func([]entry) (*daemon, error)
-	}{
-		{"ours", nil, func(es []entry) (*daemon, error) { return b.ours(es) }},
-		{"openbsd-inetd", []string{p.openbsd}, func(es []entry) (*daemon, error) { return b.openbsd(es) }},
+	kinds := []kind{{"ours", func(es []entry) (*daemon, error) { return b.ours(es) }}}
+	if p.openbsd != "" {
+		kinds = append(kinds, kind{"openbsd-inetd", func(es []entry) (*daemon, error) { return b.openbsd(es) }})
 	}
-	var latency, reload, start, memory []contender
-	var notes []string
+	var start, memory, latency, reload []contender
 	for _, k := range kinds {
-		var ds []*daemon
-		var services [][]entry
-		up, left, err := b.launch([]starter{{k.name, k.need, func() (d *daemon, err error) {
-			for _, n := range sizes {
-				es := b.at(n, p.hello, "hello")
-				if d, err = k.start(es); err != nil {
-					return nil, err
-				}
-				ds, services = append(ds, d), append(services, es)
-			}
-			return d, nil
-		}}})
-		if err != nil {
-			return err
+		start = append(start, contender{name: k.name, measure: func() ([]float64, error) { return each(b.startTime, k) }})
+		memory = append(memory, contender{name: k.name, measure: func() ([]float64, error) { return each(b.memory, k) }})
+	}
+	title := func(s string) string { return "10, 1,000 and 5,000 services: " + s }
+	bySize := func(unit string, ratio bool) (ms []measure) {
+		for _, n := range sizes {
+			ms = append(ms, measure{"at " + human(float64(n)), unit, ratio})
 		}
-		notes = append(notes, left...)
-		if len(up) == 0 {
-			continue
+		return ms
+	}
+	if err := b.rounds(&table{Work: "services", Title: title("from start until all of them answer"),
+		Measures: bySize("ms", true), times: min(b.options.rounds, 9)}, start); err != nil {
+		return err
+	}
+	if err := b.rounds(&table{Work: "services", Title: title("memory of the daemon after some connections (PSS)"),
+		Measures: bySize("kB", true), times: min(b.options.rounds, 3)}, memory); err != nil {
+		return err
+	}
+
+	for _, k := range kinds {
+		up := make(map[int]*daemon)
+		services := make(map[int][]entry)
+		for _, n := range sizes {
+			services[n] = b.at(n, p.hello, "hello")
+			var err error
+			if up[n], err = k.start(services[n]); err != nil {
+				return fmt.Errorf("%s: %w", k.name, err)
+			}
 		}
 		latency = append(latency, contender{name: k.name, measure: func() ([]float64, error) {
-			vs, err := each(ds, func(i int) (float64, error) {
-				l, err := served(services[i][sizes[i]-1].addr, 1, b.options.time)
+			vs, err := each(func(n int, k kind) (float64, error) {
+				l, err := served(services[n][n-1].addr, 1, b.options.time)
 				return percentile(l.waits, 0.5), err
-			})
+			}, k)
 			if err != nil {
 				return nil, err
 			}
 			return append(vs, vs[len(vs)-1]/vs[0]), nil
 		}})
 		reload = append(reload, contender{name: k.name, measure: func() ([]float64, error) {
-			return each(ds, func(i int) (float64, error) { return ds[i].reload(services[i]) })
-		}})
-		start = append(start, contender{name: k.name, measure: func() ([]float64, error) {
-			return each(ds, func(i int) (float64, error) {
-				es := b.at(sizes[i], p.hello, "hello")
-				began := time.Now()
-				d, err := k.start(es)
-				if err != nil {
-					return none, err
-				}
-				took := ms(time.Since(began))
-				b.end(d)
-				return took, nil
-			})
-		}})
-		memory = append(memory, contender{name: k.name, measure: func() ([]float64, error) {
-			return each(ds, func(i int) (float64, error) {
-				kb, err := pss(ds[i].pid)
-				return float64(kb), err
-			})
+			return each(func(n int, k kind) (float64, error) { return up[n].reload(services[n]) }, k)
 		}})
 	}
-	with := func(unit string, ratio bool) (ms []measure) {
-		for _, n := range sizes {
-			ms = append(ms, measure{"at " + human(float64(n)), unit, ratio})
-		}
-		return ms
+	if err := b.rounds(&table{Work: "services", Title: title("p50 of a connection to the last one, 1 client at a time"),
+		Measures: append(bySize("us", false), measure{"5,000/10", "", false})}, latency); err != nil {
+		return err
 	}
-	for _, t := range []struct {
-		title    string
-		times    int
-		measures []measure
-		cs       []contender
-	}{
-		{"10, 1,000 and 5,000 services: p50 of a connection to the last one, 1 client at a time", 1000, append(with("us", false), measure{"5,000/10", "", false}), latency},
-		{"10, 1,000 and 5,000 services: memory (PSS)", 1, with("kB", true), memory},
-		{"10, 1,000 and 5,000 services: from SIGHUP until an added one answers", 9, with("ms", true), reload},
-		{"10, 1,000 and 5,000 services: from start until all of them answer", 9, with("ms", true), start},
-	} {
-		cs := t.cs
-		t := &table{Work: "services", Title: t.title, Measures: t.measures, Notes: notes, times: min(b.options.rounds, t.times)}
-		if err := b.rounds(t, cs); err != nil {
-			return err
-		}
-	}
-	return nil
+	return b.rounds(&table{Work: "services", Title: title("from SIGHUP until an added one answers"),
+		Measures: bySize("ms", true), times: min(b.options.rounds, 9)}, reload)
 }
 
-func each(ds []*daemon, f func(int) (float64, error)) ([]float64, error) {
+// each measures all sizes.
+func each(f func(n int, k kind) (float64, error), k kind) ([]float64, error) {
 	var vs []float64
-	for i := range ds {
-		v, err := f(i)
+	for _, n := range sizes {
+		v, err := f(n, k)
 		if err != nil {
 			return nil, err
 		}
 		vs = append(vs, v)
 	}
 	return vs, nil
+}
+
+// startTime is in milliseconds.
+func (b *bench) startTime(n int, k kind) (float64, error) {
+	es := b.at(n, b.progs.hello, "hello")
+	began := time.Now()
+	d, err := k.start(es)
+	if err != nil {
+		return 0, err
+	}
+	took := ms(time.Since(began))
+	b.end(d)
+	return took, nil
+}
+
+// memory is the PSS in kB of a daemon that is the only one of its kind: what
+// two of them share would count half.
+func (b *bench) memory(n int, k kind) (float64, error) {
+	es := b.at(n, b.progs.hello, "hello")
+	d, err := k.start(es)
+	if err != nil {
+		return 0, err
+	}
+	defer b.end(d)
+	if _, err := served(es[n-1].addr, 1, b.options.time); err != nil {
+		return 0, err
+	}
+	// What the connections left to do, and to give back.
+	time.Sleep(300 * time.Millisecond)
+	kb, err := pss(d.pid)
+	return float64(kb), err
 }
 
 // reload returns the milliseconds from a SIGHUP until a service that was added
