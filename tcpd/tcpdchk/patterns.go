@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/netip"
@@ -88,7 +89,8 @@ func (c *checker) host(ctx context.Context, t libwrap.Token) int {
 	_, _, isNet := tool.SplitAt(pat, '/')
 	ip6, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(pat, "["), "]"))
 	switch {
-	case pat == "":
+	case pat == "": // after daemon@ or user@
+		addrs = c.CheckHost(ctx, pat)
 	case pat[0] == '@':
 		if !netgroup(ctx, pat[1:]) {
 			c.Warnf("%s: unknown or empty netgroup", pat[1:])
@@ -138,6 +140,10 @@ func (c *checker) hostFile(ctx context.Context, t libwrap.Token) {
 		if !errors.Is(err, syscall.ENOENT) {
 			c.Warnf("open %s: %s", path, errtext.Of(err))
 		}
+		return
+	}
+	if bytes.IndexByte(text, 0) >= 0 {
+		c.Atf(t.Pos, "%s: the file is not text", path)
 		return
 	}
 	file, line := c.File, c.Line

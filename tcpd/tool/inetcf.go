@@ -6,11 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
-	"inetd/inetd/conf"
-	"inetd/inetd/conf/inetdconf"
 	"inetd/tcpd/errtext"
 )
 
@@ -54,18 +53,18 @@ func (r *Report) Inetd(file, daemonDir string) (Daemons, error) {
 	if file == "" {
 		r.Path(name)
 	}
-	c := inetcf{Report: r, daemons: make(Daemons), dir: daemonDir}
+	c := inetcf{Report: r, daemons: make(Daemons), dir: daemonDir, files: []string{name}}
 	r.File, r.Line = name, 0
 	c.classic(string(text))
 	r.File, r.Line = "", 0
-	c.included(name, text)
 	return c.daemons, nil
 }
 
 type inetcf struct {
 	*Report
 	daemons Daemons
-	dir     string
+	dir     string   // where tcpd finds daemons
+	files   []string // read so far
 }
 
 // classic reads the file the way the C programs do, which know a dozen old
@@ -104,6 +103,10 @@ func (c *inetcf) entry(f []string) {
 	}
 	service := next()
 	if service == "" || service[0] == '#' {
+		return
+	}
+	if service == ".include" && len(f) == 1 {
+		c.include(f[0])
 		return
 	}
 	if !strings.EqualFold(service, "stream") && !strings.EqualFold(service, "dgram") {
@@ -210,36 +213,27 @@ func (c *inetcf) direct(path, arg0 string) Wrapping {
 	return Maybe
 }
 
-// included adds the daemons of files that .include names, which the C programs
-// do not read. It warns of nothing; inetd -t does.
-func (c *inetcf) included(name string, text []byte) {
-	fine := func(string) error { return nil }
-	env := &conf.Env{
-		Port:     func(string, string) (uint16, string, bool) { return 1, "", true },
-		PortName: func(uint16, string) string { return "" },
-		RPC:      func(string) (uint32, bool) { return 1, true },
-		User:     fine,
-		Group:    fine,
-		Program:  fine,
-		Internal: func(string, conf.Socktype) bool { return true },
-		Proto:    func(string) bool { return true },
+// include reads the files that match a pattern, which the C programs do not
+// know of.
+func (c *inetcf) include(pattern string) {
+	if !filepath.IsAbs(pattern) {
+		pattern = filepath.Join(filepath.Dir(c.File), pattern)
 	}
-	services, _ := inetdconf.Parse(name, text, env, inetdconf.Source{ReadFile: os.ReadFile, Glob: filepath.Glob})
-	for _, s := range services {
-		if s.Pos.File == name || s.Program == "" || s.Args[0] == "" {
+	file, line := c.File, c.Line
+	names, _ := filepath.Glob(pattern)
+	for _, name := range names {
+		if slices.Contains(c.files, name) {
 			continue
 		}
-		daemon := s.Args[0]
-		if daemon[0] == '/' {
-			daemon = base(daemon)
-		}
-		if c.daemons.Get(daemon) != Unheard {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			c.Warnf("open %s: %s", name, errtext.Of(err))
 			continue
 		}
-		c.daemons.Set(daemon, Not)
-		if base(s.Program) == "tcpd" {
-			c.daemons.Set(daemon, Wrapped)
-		}
+		c.files = append(c.files, name)
+		c.File, c.Line = name, 0
+		c.classic(string(text))
+		c.File, c.Line = file, line
 	}
 }
 
