@@ -63,14 +63,20 @@ func (sp *spec) wrap(o *options) {
 // commands at one time. Clients beyond it are refused.
 const maxChecks = 256
 
-// An answer is what was found out about a client, by looking or by asking.
-type answer struct {
+// An inquiry is what has to be found out about a client and may take time, and
+// what came of it. It is made in the loop, so that a reload does not change
+// what is asked, and carried out away from it.
+type inquiry struct {
+	access *admit.Access // asks for the client's name; nil does not
+	ident  bool          // asks for the user
+	log    func(syslog.Priority, string)
+
+	rule    string           // of only_from and no_access, if they refuse
 	request *libwrap.Request // nil without access control
-	verdict *libwrap.Verdict
-	rule    string // of only_from and no_access, if they refuse; "" is let in
-	user    string // what ident says
+	verdict *libwrap.Verdict // nil until it is known
+	err     error            // of what a rule wanted done
+	user    string           // what ident says
 	userErr error
-	err     error // of what a rule wanted done
 }
 
 // screen asks about a client before anything is started for it. What can be
@@ -82,25 +88,26 @@ func (s *server) screen(c conn) {
 		s.drop(c)
 		return
 	}
-	var name, user bool
+	var q inquiry
 	if g := e.gate; g != nil {
 		ok, ask := s.pass(c)
 		if !ok {
 			return
 		}
-		name = ask
-		user = c.peer.IsValid() && (g.IDOnly || g.Log.OnSuccess&conf.LogUserID != 0)
+		if ask {
+			q.access = g.access
+		}
+		q.ident = c.peer.IsValid() && (g.IDOnly || g.Log.OnSuccess&conf.LogUserID != 0)
 	}
-	var a answer
 	if e.wrapped.daemon != "" {
-		a.request = s.request(c)
-		var now bool
-		if a.verdict, now = s.tables.CheckNow(a.request); !now || acts(a.verdict) {
-			a.verdict = nil
+		q.request = s.request(c)
+		q.log = s.wrapLog(e)
+		if v, ok := s.tables.CheckNow(q.request); ok && !acts(v) {
+			q.verdict = v
 		}
 	}
-	if !name && !user && (a.request == nil || a.verdict != nil) {
-		s.decided(c, a)
+	if q.access == nil && !q.ident && (q.request == nil || q.verdict != nil) {
+		s.decided(c, &q)
 		return
 	}
 	if s.checks >= maxChecks {
@@ -111,14 +118,14 @@ func (s *server) screen(c conn) {
 	s.hold(c)
 	src := c.source()
 	go func() {
-		s.ask(c, &a, src, name, user)
+		q.ask(c, s.tables, src)
 		s.set.Post(func() {
 			s.checks--
 			s.unhold(c)
 			if !c.own && c.l.fd != c.fd {
 				return // closed by a reload
 			}
-			s.decided(c, a)
+			s.decided(c, &q)
 		})
 	}()
 }
@@ -126,30 +133,28 @@ func (s *server) screen(c conn) {
 // maxAsking bounds how long a client is looked up.
 const maxAsking = time.Minute
 
-// ask finds out what may take time. It runs away from the loop and touches
-// nothing of it.
-func (s *server) ask(c conn, a *answer, src netip.Addr, name, user bool) {
+// ask finds out what may take time. It touches nothing of the loop's.
+func (q *inquiry) ask(c conn, tables *libwrap.Tables, src netip.Addr) {
 	ctx, cancel := context.WithTimeout(context.Background(), maxAsking)
 	defer cancel()
-	if name {
-		d := c.e.gate.access.CheckName(src, nameOf(ctx, src))
-		if d.Answer != admit.Allowed {
-			a.rule = d.Rule()
+	if q.access != nil {
+		if d := q.access.CheckName(src, nameOf(ctx, src)); d.Answer != admit.Allowed {
+			q.rule = d.Rule()
 			return
 		}
 	}
-	if a.request != nil && a.verdict == nil {
-		a.verdict = s.tables.Check(ctx, a.request)
-		p := libwrap.Performer{Conn: c.client(), Log: s.wrapLog(c.e)}
-		a.err = p.Perform(ctx, a.verdict)
-		if a.err != nil || !a.verdict.Allowed && !a.verdict.Delegated {
+	if q.request != nil && q.verdict == nil {
+		q.verdict = tables.Check(ctx, q.request)
+		p := libwrap.Performer{Conn: c.client(), Log: q.log}
+		q.err = p.Perform(ctx, q.verdict)
+		if q.err != nil || !q.verdict.Allowed && !q.verdict.Delegated {
 			return
 		}
 	}
-	if user {
+	if q.ident {
 		ctx, cancel := context.WithTimeout(ctx, identPatience)
 		defer cancel()
-		a.user, a.userErr = netwrap.Lookup{}.LookupUser(ctx, endpoint(c.peer), endpoint(sock.Local(c.fd)))
+		q.user, q.userErr = netwrap.Lookup{}.LookupUser(ctx, endpoint(c.peer), endpoint(sock.Local(c.fd)))
 	}
 }
 
@@ -158,22 +163,22 @@ const identPatience = 10 * time.Second
 
 // decided goes on with a client when all is known, or ends with it. What a
 // rule wants of the server's process becomes part of its plan.
-func (s *server) decided(c conn, a answer) {
-	if a.rule != "" {
-		s.deny(c, failAddress, a.rule)
+func (s *server) decided(c conn, q *inquiry) {
+	if q.rule != "" {
+		s.deny(c, failAddress, q.rule)
 		return
 	}
-	if a.request != nil && !s.wrapped(&c, a) {
+	if q.request != nil && !s.wrapped(&c, q) {
 		return
 	}
 	if g := c.e.gate; g != nil {
-		if g.IDOnly && a.user == "" {
-			s.recordUser(c, g.Log.OnError, "", cmp.Or(a.userErr, errNoUser))
+		if g.IDOnly && q.user == "" {
+			s.recordUser(c, g.Log.OnError, "", cmp.Or(q.userErr, errNoUser))
 			s.deny(c, failIdentity, "ident does not know the user")
 			return
 		}
-		if a.user != "" || a.userErr != nil {
-			s.recordUser(c, g.Log.OnSuccess, a.user, a.userErr)
+		if q.user != "" || q.userErr != nil {
+			s.recordUser(c, g.Log.OnSuccess, q.user, q.userErr)
 		}
 	}
 	s.admit(c)
@@ -183,11 +188,10 @@ var errNoUser = errors.New("no user name")
 
 // wrapped logs what hosts.allow and hosts.deny say, as tcpd does, and ends
 // with the client if they refuse it.
-func (s *server) wrapped(c *conn, a answer) bool {
-	w, r, v := c.e.wrapped, a.request, a.verdict
-	logf := s.wrapLog(c.e)
-	if a.err != nil {
-		s.log.err("%s: %s: %v", c.e.label, v.Rule, a.err)
+func (s *server) wrapped(c *conn, q *inquiry) bool {
+	w, r, v, logf := c.e.wrapped, q.request, q.verdict, q.log
+	if q.err != nil {
+		s.log.err("%s: %s: %v", c.e.label, v.Rule, q.err)
 		v.Allowed, v.Delegated = false, false
 	}
 	if !acts(v) { // else Perform has logged them

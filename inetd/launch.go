@@ -2,15 +2,12 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"net/netip"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"inetd/inetd/conf"
-	"inetd/inetd/proxy"
 	"inetd/inetd/sock"
 	"inetd/services"
 )
@@ -22,7 +19,7 @@ type job struct {
 	pid   int       // 0 for a built-in
 	src   netip.Addr
 	began time.Time      // where somebody asks for how long it ran
-	head  sock.Datagram  // what a wait server was started for
+	head  *sock.Datagram // what a wait server was started for
 	conn  *services.Conn // of a built-in
 }
 
@@ -63,34 +60,6 @@ func (c *conn) prepare(g *gate) {
 	}
 }
 
-// redirect passes a connection on to another server.
-func (s *server) redirect(c conn) {
-	e := c.e
-	j := &job{e: e, l: c.l, src: c.peer.Addr(), began: s.now()}
-	sock.SetNonblock(c.fd, true)
-	f := os.NewFile(uintptr(c.fd), e.label)
-	s.recordStart(c, 0)
-	if e.tally.Full() {
-		s.watchAll(e)
-	}
-	to := e.Xinetd.Redirect
-	go func() {
-		in, out, err := proxy.Run(context.Background(), f, to.Host, to.Port, redirectIdle)
-		s.set.Post(func() {
-			if err != nil {
-				s.log.info("%s: redirect to %s: %v", e.label, to.Host, err)
-			}
-			s.recordTraffic(e, in, out)
-			s.recordExit(j, 0)
-			s.ended(j)
-		})
-	}()
-}
-
-// redirectIdle ends a redirected connection on which nothing comes any more
-// from either side.
-const redirectIdle = time.Hour
-
 // spawn starts the entry's program. For a wait entry the child has the socket
 // until it exits; any other connection is the child's alone.
 func (s *server) spawn(c conn) {
@@ -100,9 +69,9 @@ func (s *server) spawn(c conn) {
 	if !c.own || e.records != nil {
 		j.began = s.now()
 	}
-	if !c.own {
-		if c.l.addr.Type == sock.Dgram {
-			j.head, _ = sock.Peek(c.fd)
+	if !c.own && c.l.addr.Type == sock.Dgram {
+		if d, ok := sock.Peek(c.fd); ok {
+			j.head = &d
 		}
 	}
 	pid, pidfd, err := s.start(plan, c.fd)
@@ -141,69 +110,6 @@ func (s *server) spawn(c conn) {
 	}
 	if e.tally.Full() {
 		s.watchAll(e)
-	}
-}
-
-// converse runs a built-in on a stream. One that says its piece at once needs
-// no goroutine: the send buffer of a new connection has room for it.
-func (s *server) converse(c conn) {
-	e := c.e
-	j := &job{e: e, l: c.l, src: c.peer.Addr(), began: s.now()}
-	if e.builtin.Reply != nil {
-		s.reply = e.builtin.Reply(s.reply[:0], s.now())
-		unix.SendmsgN(c.fd, s.reply, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		unix.Close(c.fd)
-		s.recordStart(c, 0)
-		s.ended(j)
-		return
-	}
-	s.recordStart(c, 0)
-	sock.SetNonblock(c.fd, true)
-	f := os.NewFile(uintptr(c.fd), e.label)
-	j.conn = services.NewConn(f)
-	j.conn.Args = e.Args
-	j.conn.Idle = services.DefaultIdle
-	s.jobs[j] = struct{}{}
-	if e.tally.Full() {
-		s.watchAll(e)
-	}
-	if e.builtin.Stream == nil {
-		go s.muxAsk(c, j)
-		return
-	}
-	go func() {
-		err := e.builtin.Stream(j.conn)
-		j.conn.Close()
-		s.set.Post(func() { s.finish(j, err) })
-	}()
-}
-
-// answer serves the datagrams of a built-in: what has come is answered in one
-// go, and the loop looks at the others before it comes back for more.
-func (s *server) answer(l *listener) {
-	e := l.entry
-	n, err := s.batch.Recv(l.fd)
-	if err != nil {
-		s.log.warn("%s: %v", e.label, err)
-		return
-	}
-	now := s.now()
-	for i := range n {
-		from := s.batch.From(i)
-		why := services.DatagramRefusal(from, s.batch.To(i), s.broadcasts)
-		if why == "" && (e.gate != nil || e.wrapped.daemon != "") {
-			why = s.passDatagram(e, from)
-		}
-		if why != "" {
-			e.refusals.note(s, e, from.String(), why)
-			continue
-		}
-		if p := e.builtin.Answer(s.batch.Msg(i)[:0], s.batch.Msg(i), now); p != nil {
-			s.batch.Reply(i, p)
-		}
-	}
-	if err := s.batch.Flush(l.fd); err != nil {
-		s.log.debug("%s: %v", e.label, err)
 	}
 }
 

@@ -19,14 +19,18 @@ import (
 	"inetd/inetd/conf"
 	"inetd/inetd/event"
 	"inetd/libwrap/syslog"
+	"inetd/services"
 )
 
 // Set by the linker.
 var version = "devel"
 
 func main() {
-	if child.IsHelper() {
+	switch {
+	case child.IsHelper():
 		os.Exit(child.Help())
+	case len(os.Args) > 0 && os.Args[0] == services.IdentHelper:
+		os.Exit(services.RunIdentHelper(os.Args, os.Stdout))
 	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }

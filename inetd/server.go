@@ -10,6 +10,7 @@ import (
 	"inetd/inetd/event"
 	"inetd/inetd/sock"
 	"inetd/libwrap"
+	"inetd/services"
 )
 
 // A server owns all state of the daemon. One goroutine runs its loop and is
@@ -38,6 +39,7 @@ type server struct {
 	spare      spare
 	jobs       map[*job]struct{} // built-ins, and children of xinetd.conf services
 	batch      *sock.Batch
+	replies    *services.ReplyCap
 	reply      []byte // scratch
 	broadcasts []netip.Addr
 	loading    bool // a reload is on its way
@@ -70,6 +72,7 @@ func newServer(o *options, log *logger, set event.Set) *server {
 		spare:     newSpare(),
 		tables:    &libwrap.Tables{Allow: hostsAllow, Deny: hostsDeny},
 		batch:     sock.NewBatch(),
+		replies:   services.NewReplyCap(services.DefaultReplies),
 		listeners: make(map[sock.Addr]*listener),
 		mux:       make(map[string]*entry),
 	}

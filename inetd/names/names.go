@@ -53,7 +53,9 @@ func (d *DB) lines(name, sep string) [][]string {
 	text, err := os.ReadFile(d.Dir + "/" + name)
 	if err == nil {
 		for l := range strings.SplitSeq(string(text), "\n") {
-			l, _, _ = strings.Cut(l, "#")
+			if sep == "" { // passwd(5) and group(5) have no comments
+				l, _, _ = strings.Cut(l, "#")
+			}
 			if f := cut(l, sep); len(f) > 1 {
 				ls = append(ls, f)
 			}
@@ -251,6 +253,29 @@ func id(s string) (uint32, error) {
 		return 0, fmt.Errorf("%q is not a user or group number", s)
 	}
 	return uint32(n), nil
+}
+
+// An Account is an entry of passwd(5).
+type Account struct {
+	Name     string
+	UID, GID uint32
+	Home     string
+}
+
+// Account finds a user by its name or number.
+func (d *DB) Account(key string) (Account, error) {
+	f, err := d.user(key)
+	if err != nil {
+		return Account{}, err
+	}
+	a := Account{Name: f[0]}
+	if a.UID, err = id(f[2]); err == nil {
+		a.GID, err = id(f[3])
+	}
+	if len(f) > 5 {
+		a.Home = f[5]
+	}
+	return a, err
 }
 
 // Identity is what a server runs as: the user with its groups, its primary one

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"inetd/inetd/names"
+	"inetd/inetd/sock"
+	"inetd/services"
+)
+
+// converse runs a built-in on a stream. One that says its piece at once needs
+// no goroutine: the send buffer of a new connection has room for it.
+func (s *server) converse(c conn) {
+	e := c.e
+	j := &job{e: e, l: c.l, src: c.peer.Addr(), began: s.now()}
+	if e.builtin.Reply != nil {
+		s.reply = e.builtin.Reply(s.reply[:0], s.now())
+		unix.SendmsgN(c.fd, s.reply, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		unix.Close(c.fd)
+		s.recordStart(c, 0)
+		s.ended(j)
+		return
+	}
+	s.recordStart(c, 0)
+	sock.SetNonblock(c.fd, true)
+	f := os.NewFile(uintptr(c.fd), e.label)
+	j.conn = services.NewConn(f)
+	j.conn.Args = e.Args
+	j.conn.Idle = services.DefaultIdle
+	j.conn.Users = accounts{}
+	s.jobs[j] = struct{}{}
+	if e.tally.Full() {
+		s.watchAll(e)
+	}
+	if e.builtin.Stream == nil {
+		go s.muxAsk(c, j)
+		return
+	}
+	stream := e.builtin.Stream // a reload may replace what e is
+	go func() {
+		err := stream(j.conn)
+		j.conn.Close()
+		s.set.Post(func() { s.finish(j, err) })
+	}()
+}
+
+// answer serves the datagrams of a built-in: what has come is answered in one
+// go, and the loop looks at the others before it comes back for more.
+func (s *server) answer(l *listener) {
+	e := l.entry
+	n, err := s.batch.Recv(l.fd)
+	if err != nil {
+		s.log.warn("%s: %v", e.label, err)
+		return
+	}
+	now := s.now()
+	for i := range n {
+		from := s.batch.From(i)
+		why := services.DatagramRefusal(from, s.batch.To(i), s.broadcasts)
+		if why == "" && !s.replies.Allow(now, from.Addr()) {
+			why = "more than " + strconv.Itoa(services.DefaultReplies) + " answers a second"
+		}
+		if why == "" && (e.gate != nil || e.wrapped.daemon != "") {
+			why = s.passDatagram(e, from)
+		}
+		if why != "" {
+			e.refusals.note(s, e, from.String(), why)
+			continue
+		}
+		if p := e.builtin.Answer(s.batch.Msg(i)[:0], s.batch.Msg(i), now); p != nil {
+			s.batch.Reply(i, p)
+		}
+	}
+	if err := s.batch.Flush(l.fd); err != nil {
+		s.log.debug("%s: %v", e.label, err)
+	}
+}
+
+// accounts tells the auth service of users, those of getent(1) too.
+type accounts struct{}
+
+func (accounts) ByUID(uid uint32) (services.Account, error) {
+	return account(strconv.FormatUint(uint64(uid), 10))
+}
+
+func (accounts) ByName(name string) (services.Account, error) { return account(name) }
+
+func account(key string) (services.Account, error) {
+	a, err := names.New().Account(key)
+	if err != nil {
+		return services.Account{}, services.ErrNoAccount
+	}
+	return services.Account(a), nil
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"inetd/inetd/proxy"
+	"inetd/inetd/sock"
+)
+
+// redirect passes a connection on to another server.
+func (s *server) redirect(c conn) {
+	e := c.e
+	j := &job{e: e, l: c.l, src: c.peer.Addr(), began: s.now()}
+	sock.SetNonblock(c.fd, true)
+	f := os.NewFile(uintptr(c.fd), e.label)
+	s.recordStart(c, 0)
+	if e.tally.Full() {
+		s.watchAll(e)
+	}
+	to := e.Xinetd.Redirect
+	go func() {
+		in, out, err := proxy.Run(context.Background(), f, to.Host, to.Port, redirectIdle)
+		s.set.Post(func() {
+			if err != nil {
+				s.log.info("%s: redirect to %s: %v", e.label, to.Host, err)
+			}
+			s.recordTraffic(e, in, out)
+			s.recordExit(j, 0)
+			s.ended(j)
+		})
+	}()
+}
+
+// redirectIdle ends a redirected connection on which nothing comes any more
+// from either side.
+const redirectIdle = time.Hour
