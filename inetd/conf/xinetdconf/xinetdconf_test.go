@@ -859,3 +859,50 @@ func TestExamples(t *testing.T) {
 		}
 	}
 }
+
+// TestManual: xinetd.conf(5) has the syntax, the default and an example of each
+// attribute, and where it may stand.
+func TestManual(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../../man/xinetd.conf.5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, ok := strings.Cut(string(text), ".Sh ATTRIBUTES")
+	list, _, ok2 := strings.Cut(list, ".Ss Clients")
+	if !ok || !ok2 {
+		t.Fatal("the manual has no list of attributes")
+	}
+	items := make(map[string]string)
+	for _, item := range strings.Split(list, "\n.It Ic ")[1:] {
+		names, text, _ := strings.Cut(item, "\n")
+		for _, name := range strings.Split(names, " , ") {
+			items[name] = text
+		}
+	}
+	for name, a := range byName {
+		item, ok := items[name]
+		if !ok {
+			t.Errorf("%s: not in the manual", name)
+			continue
+		}
+		for what, sign := range map[string]string{"syntax": " No = ", "example": "= "} {
+			if !strings.Contains(item, sign) {
+				t.Errorf("%s: no %s", name, what)
+			}
+		}
+		if !strings.Contains(item, "efault") && a.min > 0 && name != "rpc_version" && name != "rpc_number" && name != "mdns" {
+			t.Errorf("%s: no default", name)
+		}
+		if got, want := strings.Contains(item, "Also in defaults"), a.where == anywhere && name != "mdns"; got != want {
+			t.Errorf("%s: the manual has it in defaults: %v, want %v", name, got, want)
+		}
+		if got, want := strings.Contains(item, "A list") || strings.Contains(item, "Lists."), a.list(); got != want {
+			t.Errorf("%s: the manual has it as a list: %v, want %v", name, got, want)
+		}
+		delete(items, name)
+	}
+	for name := range items {
+		t.Errorf("%s: no attribute, but in the manual", name)
+	}
+}
