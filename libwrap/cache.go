@@ -1,6 +1,7 @@
 package libwrap
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,9 +22,13 @@ type cachedState[T any] struct {
 	form     T
 }
 
+// maxCompiled is the largest file that is kept compiled, in bytes.
+const maxCompiled = 256 << 20
+
 // get returns the compiled form of the file at path, or, the first time it is
 // asked for, a descriptor to read it from: a program that decides once has no
-// use for the compiled form. The caller closes the descriptor.
+// use for the compiled form. Enormous and special files are always read. The
+// caller closes the descriptor.
 func (c *cached[T]) get(path string, compile func(data string) T) (form T, fd int, err error) {
 	s := c.state.Load()
 	if s == nil {
@@ -49,12 +54,15 @@ func (c *cached[T]) get(path string, compile func(data string) T) (form T, fd in
 	if fd, err = openFile(path); err != nil {
 		return form, -1, err
 	}
+	if st, err = statFD(fd); err == nil && (!st.regular || st.size > maxCompiled) {
+		return form, fd, nil
+	}
 	defer syscall.Close(fd)
-	if st, err = statFD(fd); err != nil {
+	if err != nil {
 		return form, -1, err
 	}
 	n := &cachedState[T]{stamp: st, settled: st.settled(now), compiled: true}
-	data := readAll(fd, st.size, maxTable)
+	data := readAll(fd, st.size, math.MaxInt)
 	if s.compiled && s.data == string(data) {
 		n.data, n.form = s.data, s.form
 	} else {

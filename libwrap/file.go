@@ -8,6 +8,7 @@ import (
 // A stamp tells one state of a file from another. An edit that keeps size and
 // modification time still shows in the change time, which cannot be set.
 type stamp struct {
+	regular      bool
 	dev, ino     uint64
 	size         int64
 	mtime, ctime [2]int64 // seconds, nanoseconds
@@ -77,7 +78,7 @@ func readFD(fd int, b []byte) int {
 
 // readAll reads a file to its end, or up to max bytes.
 func readAll(fd int, size int64, max int) []byte {
-	if size < 0 || size > int64(max) {
+	if size < 0 || size > min(int64(max), 1<<30) {
 		size = 0
 	}
 	b := make([]byte, 0, size+512)

@@ -41,8 +41,8 @@ func optionTable() []option {
 		{name: "nice", arg: mayHaveArgument, check: checkNice, do: func(d *decision, _ string, n int) { d.event(Event{Kind: Nice, N: n}) }},
 		{name: "linger", arg: needsArgument, check: checkLinger, do: func(d *decision, _ string, n int) { d.event(Event{Kind: Linger, N: n}) }},
 		{name: "keepalive", do: func(d *decision, _ string, _ int) { d.event(Event{Kind: Keepalive}) }},
-		{name: "user", arg: needsArgument, do: (*decision).user_},
-		{name: "group", arg: needsArgument, do: (*decision).group},
+		{name: "user", arg: needsArgument, do: (*decision).setUser},
+		{name: "group", arg: needsArgument, do: (*decision).setGroup},
 		{name: "banners", arg: needsArgument, do: (*decision).banners},
 	}
 }
@@ -276,7 +276,7 @@ func (d *decision) aclexec(value string, _ int) {
 	d.aclFailed = err != nil || st.Signal != 0 || st.Code != 0
 }
 
-func (d *decision) user_(value string, _ int) {
+func (d *decision) setUser(value string, _ int) {
 	name, group, both := splitAt(value, '.')
 	gid := -1
 	if both {
@@ -299,7 +299,7 @@ func (d *decision) user_(value string, _ int) {
 	d.event(Event{Kind: SetUser, Key: name, ID: &Identity{Name: name, UID: u.uid, GID: gid, Groups: userGroups(d.ctx, name, gid)}})
 }
 
-func (d *decision) group(value string, _ int) {
+func (d *decision) setGroup(value string, _ int) {
 	if gid, ok := d.gid(value); ok {
 		d.event(Event{Kind: SetGroup, Key: value, ID: &Identity{Name: value, UID: -1, GID: gid, Groups: []int{gid}}})
 	}

@@ -194,9 +194,6 @@ type OptionText struct {
 	Err string
 }
 
-// maxTable bounds what is read of a table or host file, in bytes.
-const maxTable = 256 << 20
-
 // ReadTable reads a table whole. The error is a *PathError if the file cannot
 // be opened; that it is missing is such an error too. A directory is an empty
 // table.
