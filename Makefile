@@ -52,6 +52,9 @@ race:
 bench: all
 	$(GO) run ./inetd/bench -bin bin $(BENCHFLAGS)
 
+soak:
+	$(GO) test ./inetd -run TestSoak -soak -timeout 20m -v
+
 fuzz:
 	@for pkg in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
@@ -81,4 +84,4 @@ clean:
 	rm -rf bin
 
 FORCE:
-.PHONY: all run test test-root race bench fuzz lint install uninstall clean FORCE
+.PHONY: all run test test-root race bench soak fuzz lint install uninstall clean FORCE

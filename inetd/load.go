@@ -154,6 +154,9 @@ func executable(path string) error {
 func (ld *loader) prepare(svc *conf.Service, l *conf.ErrorList) *spec {
 	sp := &spec{Service: svc, label: svc.Label(), limits: svc.Limits.Or(ld.opts.limits), records: newRecords(svc)}
 	sp.opts = sock.Options{Backlog: ld.opts.backlog, SndBuf: svc.SndBuf, RcvBuf: svc.RcvBuf, Filter: svc.Filter, UID: -1, GID: -1}
+	if svc.Filter != "" {
+		l.Warnf(svc.Pos, conf.FieldSocktype, "accept filter %s: %s", svc.Filter, sock.FilterNote)
+	}
 	sp.gate = newGate(svc, l)
 	switch {
 	case svc.Internal != "":

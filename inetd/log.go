@@ -17,6 +17,7 @@ var syslogFacility = "authpriv"
 type logger struct {
 	sys    *syslog.Writer  // nil: w alone
 	w      io.Writer       // nil: syslog alone
+	rescue io.Writer       // in the foreground: for what syslog did not take, as where there is none
 	wrap   syslog.Priority // facility of what tcpd would have logged
 	debugs bool
 }
@@ -35,23 +36,26 @@ func (l *logger) log(p syslog.Priority, format string, args []any) {
 }
 
 func (l *logger) print(p syslog.Priority, text string) {
-	if l.sys != nil {
-		l.sys.Print(p, text)
+	l.write(l.sys, "inetd", p, text)
+}
+
+func (l *logger) write(sys *syslog.Writer, name string, p syslog.Priority, text string) {
+	w := l.w
+	if sys != nil && !sys.Print(p, text) {
+		w = l.rescue
 	}
-	if l.w != nil {
-		fmt.Fprintf(l.w, "%s inetd: %s\n", time.Now().Format("15:04:05.000"), text)
+	if w != nil {
+		fmt.Fprintf(w, "%s %s: %s\n", time.Now().Format("15:04:05.000"), name, printable(text))
 	}
 }
 
 // as logs a message in the name of a daemon that tcpd would have become, where
 // tcpd logs.
 func (l *logger) as(daemon string, p syslog.Priority, text string) {
+	var sys *syslog.Writer
 	if l.sys != nil {
-		w := syslog.New(daemon, l.wrap)
-		w.Print(p, text)
-		w.Close()
+		sys = syslog.New(daemon, l.wrap)
+		defer sys.Close()
 	}
-	if l.w != nil {
-		fmt.Fprintf(l.w, "%s %s: %s\n", time.Now().Format("15:04:05.000"), daemon, text)
-	}
+	l.write(sys, daemon, p, text)
 }

@@ -240,6 +240,9 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 
 func newLogger(o *options, stderr io.Writer) (*logger, error) {
 	l := &logger{wrap: facility(syslogFacility, syslog.Authpriv)}
+	if o.foreground {
+		l.rescue = stderr
+	}
 	switch {
 	case o.stderr:
 		l.w, l.debugs = stderr, o.debug

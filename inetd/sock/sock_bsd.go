@@ -3,7 +3,6 @@
 package sock
 
 import (
-	"fmt"
 	"net/netip"
 	"syscall"
 
@@ -34,9 +33,10 @@ func accept(fd int) (int, netip.AddrPort, error) {
 	return conn, AddrPort(sa), err
 }
 
-func setFilter(fd int, name string) error {
-	return fmt.Errorf("accept filter %s: %w", name, unix.EOPNOTSUPP)
-}
+// FilterNote says what an entry's accept filter becomes on this system.
+const FilterNote = "not set here: the server starts when the client connects"
+
+func setFilter(fd int, name string) error { return nil }
 
 // Refuse makes a listening stream socket refuse its clients and keep its port:
 // a socket that is bound and does not listen takes its place.

@@ -35,6 +35,9 @@ func accept(fd int) (int, netip.AddrPort, error) {
 	return int(n), netip.AddrPort{}, nil
 }
 
+// FilterNote says what an entry's accept filter becomes on this system.
+const FilterNote = "TCP_DEFER_ACCEPT takes its place: the server starts when the client has sent anything"
+
 // setFilter maps the BSDs' accept filters to TCP_DEFER_ACCEPT: both keep a
 // connection from the server until the client has sent something.
 func setFilter(fd int, name string) error {
