@@ -304,6 +304,7 @@ func (p *parser) finish(d *draft) {
 	p.kind(d, s)
 	p.program(d, s)
 	p.known(d, s)
+	d.inapplicable(s)
 	if p.errs[n:].Errors() > 0 {
 		return
 	}
@@ -314,6 +315,32 @@ func (p *parser) finish(d *draft) {
 	}
 	if p.errs[m:].Errors() == 0 {
 		d.service = s
+	}
+}
+
+// inapplicable takes from a service what the defaults say and is for others.
+// What would refuse everybody stays.
+func (d *draft) inapplicable(s *conf.Service) {
+	if l := &s.Limits; s.Wait && s.Internal == "" {
+		if l.Children > 0 && !d.gives("instances") {
+			l.Children = conf.Unlimited
+		}
+		if l.SourceChildren > 0 && !d.gives("per_source") {
+			l.SourceChildren = conf.Unlimited
+		}
+	}
+	var items conf.LogItems
+	if s.Wait || s.Socktype != conf.Stream || s.Proto != "tcp" {
+		items |= conf.LogUserID
+	}
+	if s.Xinetd.Redirect == nil {
+		items |= conf.LogTraffic
+	}
+	if !d.gives("log_on_success") {
+		s.Xinetd.Log.OnSuccess &^= items
+	}
+	if !d.gives("log_on_failure") {
+		s.Xinetd.Log.OnError &^= items
 	}
 }
 

@@ -509,6 +509,37 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// TestDefaultsForOthers: nobody is warned of what the defaults say and a service
+// cannot have, and of what it says itself it is.
+func TestDefaultsForOthers(t *testing.T) {
+	t.Parallel()
+	const def = "defaults\n{\ninstances = 50\nper_source = 10\nlog_on_success = HOST USERID TRAFFIC\nlog_on_failure = USERID ATTEMPT\n}\n"
+	const tftp = "service tftp\n{\nprotocol = udp\nwait = yes\nuser = root\nserver = /bin/cat\n"
+	services, errs := parse(t, def+tftp+"}\n"+entry("telnet"))
+	if len(errs) > 0 || len(services) != 2 {
+		t.Fatalf("%q and\n%s", names(services), lines(errs))
+	}
+	for i, want := range []string{"-1 -1 1 64", "50 10 3 66"} {
+		l, x := services[i].Limits, services[i].Xinetd
+		if got := fmt.Sprint(int(l.Children), int(l.SourceChildren), x.Log.OnSuccess, x.Log.OnError); got != want {
+			t.Errorf("%s has %s, want %s", services[i].Name, got, want)
+		}
+	}
+	_, errs = parse(t, def+tftp+"instances = 5\nper_source = 5\nlog_on_success += PID\n}\n")
+	if got := len(errs); got != 4 {
+		t.Errorf("%d warnings, want 4\n%s", got, lines(errs))
+	}
+	// Built-ins do not wait, whatever they are said to do.
+	services, _ = parse(t, def+"service echo\n{\ntype = INTERNAL\nprotocol = tcp\nwait = yes\n}\n")
+	if got := services[0].Limits.Children; services[0].Wait || got != 50 {
+		t.Errorf("instances of a built-in = %v, want 50", got)
+	}
+	services, _ = parse(t, "defaults\n{\ninstances = 0\n}\n"+tftp+"}\n")
+	if services[0].Limits.Children != conf.Never {
+		t.Errorf("instances = 0 in the defaults = %v, want none at all", services[0].Limits.Children)
+	}
+}
+
 // TestLostDefaults: an error in the defaults serves nobody who relied on them,
 // and everybody else.
 func TestLostDefaults(t *testing.T) {
