@@ -15,7 +15,8 @@ import (
 type conn struct {
 	fd   int
 	own  bool           // the descriptor is this client's alone
-	peer netip.AddrPort // invalid for wait entries and unix-domain clients
+	peer netip.AddrPort // invalid where there is none yet, or a unix-domain client
+	head *sock.Datagram // what a wait server of datagrams is started for
 	l    *listener
 	e    *entry      // of l, or the one a tcpmux client asked for
 	plan *child.Plan // where a rule changes e's
@@ -34,12 +35,24 @@ func (s *server) arrive(l *listener) {
 	case l.addr.Type == sock.Dgram && e.builtin != nil:
 		s.answer(l)
 	case e.Wait:
-		s.screen(conn{fd: l.fd, l: l, e: e})
+		s.whole(l)
 	case l.addr.Type == sock.Stream || l.addr.Type == sock.Seqpacket:
 		s.accept(l)
 	default:
 		s.connect(l)
 	}
+}
+
+// whole makes a conn of the socket itself. Who sent the datagram at the head of
+// its queue is who the server is started for.
+func (s *server) whole(l *listener) {
+	c := conn{fd: l.fd, l: l, e: l.entry}
+	if l.addr.Type == sock.Dgram {
+		if d, ok := sock.Peek(l.fd); ok {
+			c.peer, c.head = d.From, &d
+		}
+	}
+	s.screen(c)
 }
 
 func (s *server) accept(l *listener) {

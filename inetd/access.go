@@ -97,7 +97,7 @@ func (s *server) screen(c conn) {
 		if ask {
 			q.access = g.access
 		}
-		q.ident = c.peer.IsValid() && (g.IDOnly || g.Log.OnSuccess&conf.LogUserID != 0)
+		q.ident = c.own && c.peer.IsValid() && (g.IDOnly || g.Log.OnSuccess&conf.LogUserID != 0)
 	}
 	if e.wrapped.daemon != "" {
 		q.request = s.request(c)
@@ -116,9 +116,8 @@ func (s *server) screen(c conn) {
 	}
 	s.checks++
 	s.hold(c)
-	src := c.source()
 	go func() {
-		q.ask(c, s.tables, src)
+		q.ask(c, s.tables)
 		s.set.Post(func() {
 			s.checks--
 			s.unhold(c)
@@ -134,10 +133,11 @@ func (s *server) screen(c conn) {
 const maxAsking = time.Minute
 
 // ask finds out what may take time. It touches nothing of the loop's.
-func (q *inquiry) ask(c conn, tables *libwrap.Tables, src netip.Addr) {
+func (q *inquiry) ask(c conn, tables *libwrap.Tables) {
 	ctx, cancel := context.WithTimeout(context.Background(), maxAsking)
 	defer cancel()
 	if q.access != nil {
+		src := c.peer.Addr()
 		if d := q.access.CheckName(src, nameOf(ctx, src)); d.Answer != admit.Allowed {
 			q.rule = d.Rule()
 			return
@@ -231,11 +231,6 @@ func (s *server) wrapped(c *conn, q *inquiry) bool {
 // request is what rules may ask about a client.
 func (s *server) request(c conn) *libwrap.Request {
 	r := &libwrap.Request{Daemon: c.e.wrapped.daemon, Lookup: netwrap.Lookup{}, Client: endpoint(c.peer)}
-	if !c.own && c.l.addr.Type == sock.Dgram {
-		if d, ok := sock.Peek(c.fd); ok {
-			r.Client = endpoint(d.From)
-		}
-	}
 	if c.l.addr.Path != "" {
 		// As the C library has it for a client without an address.
 		r.Client = libwrap.Endpoint{Addr: "localhost", Name: "localhost"}

@@ -60,6 +60,9 @@ func (s *server) answer(l *listener) {
 	for i := range n {
 		from := s.batch.From(i)
 		why := services.DatagramRefusal(from, s.batch.To(i), s.broadcasts)
+		if why == "" && s.answering[from.Port()] {
+			why = "source port of a service that would answer back"
+		}
 		if why == "" && !s.replies.Allow(now, from.Addr()) {
 			why = "more than " + strconv.Itoa(services.DefaultReplies) + " answers a second"
 		}

@@ -12,7 +12,6 @@ import (
 
 	"inetd/inetd/admit"
 	"inetd/inetd/conf"
-	"inetd/inetd/sock"
 	"inetd/libwrap"
 	"inetd/libwrap/netwrap"
 )
@@ -98,7 +97,7 @@ func (s *server) pass(c conn) (ok, ask bool) {
 		s.deny(c, failTime, "access_times")
 		return false, false
 	}
-	src := c.source()
+	src := c.peer.Addr()
 	if g.Sensor {
 		s.trap(c, src)
 		return false, false
@@ -156,16 +155,6 @@ func (s *server) passDatagram(e *entry, from netip.AddrPort) string {
 		return v.Rule.String()
 	}
 	return ""
-}
-
-// source is who is asking: the peer, or for a datagram socket whoever sent
-// what is at the head of its queue.
-func (c conn) source() netip.Addr {
-	if !c.own && c.l.addr.Type == sock.Dgram {
-		d, _ := sock.Peek(c.fd)
-		return d.From.Addr()
-	}
-	return c.peer.Addr()
 }
 
 // trap is what a sensor does with a client: no service takes it for a time.

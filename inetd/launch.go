@@ -65,14 +65,9 @@ func (c *conn) prepare(g *gate) {
 func (s *server) spawn(c conn) {
 	e := c.e
 	plan := cmp.Or(c.plan, e.plan)
-	j := &job{e: e, l: c.l, src: c.peer.Addr()}
+	j := &job{e: e, l: c.l, src: c.peer.Addr(), head: c.head}
 	if !c.own || e.records != nil {
 		j.began = s.now()
-	}
-	if !c.own && c.l.addr.Type == sock.Dgram {
-		if d, ok := sock.Peek(c.fd); ok {
-			j.head = &d
-		}
 	}
 	pid, pidfd, err := s.start(plan, c.fd)
 	if sock.Scarce(err) {
@@ -116,9 +111,10 @@ func (s *server) spawn(c conn) {
 // from is the peer as messages show it.
 func (c conn) from() string {
 	switch {
+	case c.peer.IsValid():
 	case !c.own:
 		return "whoever is waiting"
-	case !c.peer.IsValid():
+	default:
 		return "a local client"
 	}
 	return c.peer.String()

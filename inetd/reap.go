@@ -58,7 +58,7 @@ func (s *server) watchdog(j *job, failed bool) {
 	unread := false
 	if l.fd >= 0 && l.addr.Type == sock.Dgram {
 		head, ok := sock.Peek(l.fd)
-		unread = ok && j.head != nil && head == *j.head
+		unread = ok && j.head != nil && head.Same(j.head)
 	}
 	if !unread && !(failed && s.now().Sub(j.began) < tooSoon) {
 		l.failures = 0

@@ -153,6 +153,7 @@ func (s *server) adopt(specs []*spec) {
 func (s *server) settle() {
 	want := make(map[sock.Addr]*entry, len(s.listeners))
 	clear(s.mux)
+	s.answering = make(map[uint16]bool)
 	for _, e := range s.entries {
 		e.listeners = nil
 		if e.Mux != conf.NoMux {
@@ -160,6 +161,9 @@ func (s *server) settle() {
 		}
 		for _, a := range e.addrs {
 			want[a] = e
+			if e.builtin != nil && a.Type == sock.Dgram {
+				s.answering[a.IP.Port()] = true
+			}
 		}
 	}
 	for a, l := range s.listeners {

@@ -42,8 +42,9 @@ type server struct {
 	replies    *services.ReplyCap
 	reply      []byte // scratch
 	broadcasts []netip.Addr
-	loading    bool // a reload is on its way
-	reloads    int  // asked for since it began
+	answering  map[uint16]bool // ports of built-ins on datagrams
+	loading    bool            // a reload is on its way
+	reloads    int             // asked for since it began
 	quit       bool
 	publisher  *publisher    // nil until an RPC entry comes
 	running    int           // servers of all entries

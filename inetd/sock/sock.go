@@ -307,10 +307,15 @@ func Scarce(err error) bool {
 
 // A Datagram is what identifies the datagram at the head of a queue.
 type Datagram struct {
-	From netip.AddrPort
-	Len  int
-	Head [64]byte
+	From  netip.AddrPort
+	stamp int64 // when it arrived, 0 where the system does not tell
+	Len   int
+	Head  [64]byte
 }
+
+// Same says whether two looks saw one datagram. Where the system does not tell
+// when each arrived, two that are alike are taken for one.
+func (d *Datagram) Same(e *Datagram) bool { return *d == *e }
 
 // Peek looks at the next datagram without taking it.
 func Peek(fd int) (Datagram, bool) {
@@ -320,7 +325,7 @@ func Peek(fd int) (Datagram, bool) {
 	if err != nil {
 		return d, false
 	}
-	d.Len = n
+	d.Len, d.stamp = n, stamp(fd)
 	if sa != nil {
 		d.From = AddrPort(sa)
 	}

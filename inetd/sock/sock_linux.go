@@ -102,3 +102,15 @@ func onlyConnected(port uint16) bool {
 	}
 	return found
 }
+
+// stamp is when the datagram that was last looked at arrived, in nanoseconds.
+// The kernel notes that from the first time it is asked on, so the answer is 0
+// then.
+func stamp(fd int) int64 {
+	const siocgstampns = 0x8907 // SIOCGSTAMPNS_OLD
+	var ts unix.Timespec
+	if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), siocgstampns, uintptr(unsafe.Pointer(&ts))); e != 0 {
+		return 0
+	}
+	return ts.Nano()
+}
