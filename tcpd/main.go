@@ -20,19 +20,18 @@ import (
 
 // Set by the linker; see the Makefile.
 var (
-	version        = "devel"
 	hostsAllow     = libwrap.DefaultAllow
 	hostsDeny      = libwrap.DefaultDeny
 	realDaemonDir  = "/usr/sbin"
 	syslogFacility = "authpriv"
+
+	// patience is how long tcpd stays when it serves nobody on a socket that
+	// inetd goes on reading: inetd would start it again at once.
+	patience = "5s"
 )
 
 // The socket that inetd hands over.
 const stdin = 0
-
-// patience is how long tcpd stays when it serves nobody on a socket that inetd
-// goes on reading: inetd would start it again at once.
-const patience = 5 * time.Second
 
 //go:linkname args os.runtime_args
 func args() []string
@@ -43,7 +42,7 @@ func main() { run(args()) }
 // everything has been logged, and inetd has nothing to add.
 func run(argv []string) {
 	syscall.Umask(0o022)
-	path, name := program(argv[0])
+	path, name := daemon(argv[0])
 	facility, ok := syslog.ParseFacility(syslogFacility)
 	if !ok {
 		facility = syslog.Authpriv
@@ -83,9 +82,9 @@ func run(argv []string) {
 	leave(&sock)
 }
 
-// program says what argv[0] asks for: an absolute path is taken as it is and
+// daemon says what argv[0] asks for: an absolute path is taken as it is and
 // loses its directory, a name is looked for in one directory only.
-func program(argv0 string) (path, name string) {
+func daemon(argv0 string) (path, name string) {
 	if strings.HasPrefix(argv0, "/") {
 		return argv0, argv0[strings.LastIndexByte(argv0, '/')+1:]
 	}
@@ -114,5 +113,9 @@ func leave(sock *peer.Socket) {
 	if sock.Unread {
 		peer.Drop(stdin)
 	}
-	time.Sleep(patience)
+	d, err := time.ParseDuration(patience)
+	if err != nil {
+		d = 5 * time.Second
+	}
+	time.Sleep(d)
 }

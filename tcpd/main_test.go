@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		child() // does not return
+	}
+	status := m.Run()
+	if bin.dir != "" {
+		os.RemoveAll(bin.dir)
+	}
+	os.Exit(status)
+}
+
+// bin holds the programs, built once the way make does.
+var bin struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// program returns the path of tcpd or of one of its tools. The tcpd called
+// patient waits an hour where the real one waits five seconds.
+func program(t testing.TB, name string) string {
+	t.Helper()
+	bin.once.Do(func() {
+		if bin.dir, bin.err = os.MkdirTemp("", "tcpd"); bin.err != nil {
+			return
+		}
+		os.Chmod(bin.dir, 0o755)
+		for _, b := range []struct{ name, pkg, flags string }{
+			{"tcpd", ".", ""},
+			{"patient", ".", " -X main.patience=1h"},
+			{"tcpdchk", "./tcpdchk", ""},
+			{"tcpdmatch", "./tcpdmatch", ""},
+			{"try-from", "./try-from", ""},
+		} {
+			cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w"+b.flags, "-o", filepath.Join(bin.dir, b.name), b.pkg)
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				bin.err = fmt.Errorf("go build %s: %v\n%s", b.pkg, err, out)
+				return
+			}
+		}
+	})
+	if bin.err != nil {
+		if errors.Is(bin.err, exec.ErrNotFound) {
+			t.Skip("no go command to build with")
+		}
+		t.Fatal(bin.err)
+	}
+	return filepath.Join(bin.dir, name)
+}
+
+// TestImports keeps out what makes a Go program slow to start. Each of these
+// costs tcpd more than its own work.
+func TestImports(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Skip("no go command to ask")
+	}
+	for _, dep := range strings.Fields(string(out)) {
+		switch dep {
+		case "os", "fmt", "net", "os/exec", "net/netip", "log", "flag", "regexp":
+			t.Errorf("tcpd imports %s", dep)
+		}
+	}
+}
+
+func TestProgram(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ argv0, path, name string }{
+		{"/usr/sbin/in.ftpd", "/usr/sbin/in.ftpd", "in.ftpd"},
+		{"in.ftpd", "/usr/sbin/in.ftpd", "in.ftpd"},
+		{"a/b", "/usr/sbin/a/b", "a/b"},
+		{"../x", "/usr/sbin/../x", "../x"},
+		{"/", "/", ""},
+		{"", "/usr/sbin/", ""},
+	} {
+		path, name := daemon(tt.argv0)
+		if path != tt.path || name != tt.name {
+			t.Errorf("daemon(%q) = %q, %q, want %q, %q", tt.argv0, path, name, tt.path, tt.name)
+		}
+	}
+}
