@@ -37,7 +37,8 @@ type Tables struct {
 // the allow table that matches, else the first of the deny table, else yes.
 // It returns what is to be done and logged as data; the only things done
 // already are the lookups and aclexec commands the decision needed. ctx bounds
-// these; when it ends, names and users are "unknown" and commands have failed.
+// these; when it ends, names and users are "unknown", and a command that did not
+// end in time denies.
 func (t *Tables) Check(ctx context.Context, r *Request) *Verdict {
 	d := newDecision(ctx, t, r)
 	d.decide()

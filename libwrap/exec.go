@@ -11,7 +11,7 @@ const shell = "/bin/sh"
 // RunShell runs a command by /bin/sh with standard input, output and error on
 // /dev/null and SIGHUP ignored, and waits for it to end. env, NAME=value, is
 // added to our environment. When ctx ends the command is killed with
-// everything in its process group.
+// everything in its process group, and the error is that of ctx.
 func RunShell(ctx context.Context, command string, env []string) (Status, error) {
 	// A shell whose parent ends may get SIGHUP and must not mind; there is no
 	// other way to have it ignored from the start.
@@ -105,6 +105,9 @@ func run(ctx context.Context, path string, argv, env []string, capture bool) (st
 		mu.Lock()
 		ended = true
 		mu.Unlock()
+		if err == nil && st.Signal == int(syscall.SIGKILL) {
+			err = ctx.Err()
+		}
 		return st, out, err
 	}
 }

@@ -95,8 +95,8 @@ func (System) LookupAddrs(ctx context.Context, name string, v6 bool) (canonical 
 		var line string
 		line, out, _ = strings.Cut(out, "\n")
 		f := strings.Fields(line)
-		if len(f) < 2 || f[1] != "STREAM" {
-			continue
+		if len(f) < 2 || f[1] != "STREAM" || v6 && strings.HasPrefix(f[0], "::ffff:") {
+			continue // the IPv4 addresses of a host are not asked for
 		}
 		if len(f) > 2 && canonical == "" {
 			canonical = f[2]

@@ -269,11 +269,15 @@ func (d *decision) aclexec(value string, _ int) {
 	}
 	st, err := run(d.ctx, value, d.env)
 	if err != nil {
-		d.warn("aclexec: " + strerror(err))
-	} else if st.Signal != 0 {
+		// Nobody knows what it would have said, and in a deny table a failure
+		// grants.
+		d.fail("aclexec: " + strerror(err))
+		return
+	}
+	if st.Signal != 0 {
 		d.warn("process " + itoa(st.PID) + " exited with signal " + itoa(st.Signal))
 	}
-	d.aclFailed = err != nil || st.Signal != 0 || st.Code != 0
+	d.aclFailed = st.Signal != 0 || st.Code != 0
 }
 
 func (d *decision) setUser(value string, _ int) {
