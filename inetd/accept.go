@@ -103,7 +103,10 @@ func (s *server) connect(l *listener) {
 func (s *server) starve(l *listener, err error) {
 	if !s.hungry {
 		s.hungry = true
+		// Syslog may need a descriptor to hear of this.
+		s.spare.release()
 		s.log.err("%s: %v: clients wait until descriptors are free", l.entry.label, err)
+		s.spare.fill()
 	}
 	if !l.starved {
 		l.starved = true

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -12,6 +13,7 @@ import (
 
 	"inetd/inetd/admit"
 	"inetd/inetd/conf"
+	"inetd/inetd/sock"
 	"inetd/libwrap"
 	"inetd/libwrap/netwrap"
 )
@@ -21,6 +23,7 @@ import (
 type gate struct {
 	*conf.Xinetd
 	access                *admit.Access
+	filter                []sock.Instruction // access for a server that reads its clients itself
 	times                 *admit.Times
 	banner, success, fail string
 }
@@ -28,15 +31,25 @@ type gate struct {
 // maxBanner bounds a banner file: it is sent in one go, without waiting.
 const maxBanner = 16 << 10
 
-// newGate reads the banner files, so that no disk is asked for a client.
-func newGate(svc *conf.Service, l *conf.ErrorList) *gate {
+// newGate reads the banner files, so that no disk is asked for a client. It
+// fails if the gate could not be kept.
+func newGate(svc *conf.Service, l *conf.ErrorList) (*gate, error) {
 	x := svc.Xinetd
 	if x == nil {
-		return nil
+		return nil, nil
 	}
 	g := &gate{Xinetd: x, times: admit.NewTimes(x.Times)}
 	if x.Access.Patterns() {
 		g.access = admit.NewAccess(&x.Access)
+		if svc.Wait {
+			prog, ok := g.access.Filter()
+			for _, i := range prog {
+				g.filter = append(g.filter, sock.Instruction{Code: i.Code, Jt: i.JT, Jf: i.JF, K: i.K})
+			}
+			if !ok || !sock.CanFilter {
+				return nil, errors.New("its server accepts its clients itself, and the kernel cannot keep only_from and no_access for it")
+			}
+		}
 	}
 	for _, b := range []struct {
 		file string
@@ -55,7 +68,7 @@ func newGate(svc *conf.Service, l *conf.ErrorList) *gate {
 		}
 		*b.text = string(text)
 	}
-	return g
+	return g, nil
 }
 
 // Reasons of FAIL lines, as xinetd has them.

@@ -19,6 +19,7 @@ type listener struct {
 	opts        sock.Options // in force
 	fd          int          // -1 is closed
 	watched     bool         // in the event set
+	fenced      bool         // the kernel keeps clients away
 	refusing    bool         // bound, and clients are refused
 	starved     bool         // waits until a descriptor is free
 	backoff     bool         // waits after a server that did nothing for its client
@@ -48,8 +49,8 @@ func (s *server) open(l *listener) {
 func (s *server) openNow(l *listener) bool {
 	e := l.entry
 	fd, err := s.bind(l.addr, e.opts)
-	if err == nil && !e.resting {
-		if err = sock.Listen(fd, l.addr, e.opts); err != nil {
+	if err == nil {
+		if err = s.ready(l, fd); err != nil {
 			sock.Close(fd, l.addr)
 		}
 	}
@@ -71,6 +72,29 @@ func (s *server) openNow(l *listener) bool {
 	s.setMode(l)
 	s.publish(l)
 	return true
+}
+
+// ready makes a bound socket take clients, but none of those that the kernel
+// is to keep away.
+func (s *server) ready(l *listener, fd int) error {
+	if err := l.fence(fd); err != nil || l.entry.resting {
+		return err
+	}
+	return sock.Listen(fd, l.addr, l.entry.opts)
+}
+
+// fence has the kernel keep refused clients from a server that reads its
+// clients itself.
+func (l *listener) fence(fd int) error {
+	var prog []sock.Instruction
+	if l.entry.gate != nil {
+		prog = l.entry.gate.filter
+	}
+	if len(prog) == 0 && !l.fenced {
+		return nil
+	}
+	l.fenced = len(prog) > 0
+	return sock.Filter(fd, prog)
 }
 
 // openAgain runs when the wait of a retry is over.

@@ -68,7 +68,11 @@ func (ld *loader) load() (*config, error) {
 		}
 	}
 	for _, svc := range conf.Clashes(all, &cfg.problems) {
-		sp := ld.prepare(svc, &cfg.problems)
+		sp, err := ld.prepare(svc, &cfg.problems)
+		if err != nil {
+			cfg.problems.Errorf(svc.Pos, conf.FieldAccess, "%s: %w", svc.Label(), err)
+			continue
+		}
 		sp.unusable = ld.identify(sp, db) // the checks have warned
 		if err := ld.resolve(sp, db); err != nil {
 			cfg.problems.Warnf(svc.Pos, conf.FieldHost, "%w: not served until there is", err)
@@ -151,13 +155,16 @@ func executable(path string) error {
 }
 
 // prepare makes a service ready as far as the file tells.
-func (ld *loader) prepare(svc *conf.Service, l *conf.ErrorList) *spec {
+func (ld *loader) prepare(svc *conf.Service, l *conf.ErrorList) (*spec, error) {
 	sp := &spec{Service: svc, label: svc.Label(), limits: svc.Limits.Or(ld.opts.limits), records: newRecords(svc)}
 	sp.opts = sock.Options{Backlog: ld.opts.backlog, SndBuf: svc.SndBuf, RcvBuf: svc.RcvBuf, Filter: svc.Filter, UID: -1, GID: -1}
 	if svc.Filter != "" {
 		l.Warnf(svc.Pos, conf.FieldSocktype, "accept filter %s: %s", svc.Filter, sock.FilterNote)
 	}
-	sp.gate = newGate(svc, l)
+	var err error
+	if sp.gate, err = newGate(svc, l); err != nil {
+		return nil, err
+	}
 	switch {
 	case svc.Internal != "":
 		sp.builtin = services.Lookup(svc.Internal)
@@ -172,7 +179,7 @@ func (ld *loader) prepare(svc *conf.Service, l *conf.ErrorList) *spec {
 		sp.plan = ld.xinetdPlan(svc, l)
 	}
 	sp.wrap(ld.opts)
-	return sp
+	return sp, nil
 }
 
 // xinetdPlan is the plan of a service of xinetd.conf, which says more of its

@@ -229,6 +229,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	}
 	s.report(cfg)
 	s.apply(cfg)
+	s.log.info("started with %d services", len(s.entries))
 	s.signals()
 	if parent != nil {
 		io.WriteString(parent, ready)

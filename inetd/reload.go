@@ -206,6 +206,11 @@ func (s *server) update(l *listener, e *entry) {
 			s.log.err("%s: %v (%s)", e.label, err, e.Pos)
 		}
 	}
+	if err := l.fence(l.fd); err != nil {
+		s.log.err("%s: %v (%s)", e.label, err, e.Pos)
+		s.close(l)
+		return
+	}
 	s.setMode(l)
 	s.publish(l) // the port mapper may have been restarted
 	s.watch(l)

@@ -186,8 +186,6 @@ func (e *Env) checkXinetd(s *Service, at func(string) Pos, l *ErrorList) {
 	x := s.Xinetd
 	tcp := s.Socktype == Stream && s.Proto == "tcp"
 	switch {
-	case s.Wait && s.Socktype == Stream && x.Access.Patterns():
-		l.Errorf(at(FieldAccess), FieldAccess, "a stream service that waits accepts its clients itself: only_from and no_access cannot be kept")
 	case !x.Access.Names():
 	case s.Wait:
 		l.Errorf(at(FieldAccess), FieldAccess, "a wait service reads its clients itself: they can be known by address only, not by name")

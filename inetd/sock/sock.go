@@ -252,6 +252,13 @@ func Close(fd int, a Addr) {
 	}
 }
 
+// An Instruction is one of the classic BPF, struct sock_filter.
+type Instruction struct {
+	Code   uint16
+	Jt, Jf uint8
+	K      uint32
+}
+
 // Local is the address of this end of a socket, invalid for a unix-domain one.
 func Local(fd int) netip.AddrPort {
 	sa, err := unix.Getsockname(fd)

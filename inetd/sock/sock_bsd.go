@@ -33,6 +33,17 @@ func accept(fd int) (int, netip.AddrPort, error) {
 	return conn, AddrPort(sa), err
 }
 
+// CanFilter says whether Filter works here.
+const CanFilter = false
+
+// Filter fails unless there is nothing to filter.
+func Filter(fd int, prog []Instruction) error {
+	if len(prog) == 0 {
+		return nil
+	}
+	return unix.EOPNOTSUPP
+}
+
 // FilterNote says what an entry's accept filter becomes on this system.
 const FilterNote = "not set here: the server starts when the client connects"
 

@@ -35,6 +35,29 @@ func accept(fd int) (int, netip.AddrPort, error) {
 	return int(n), netip.AddrPort{}, nil
 }
 
+// CanFilter says whether Filter works here.
+const CanFilter = true
+
+// Filter has the kernel drop what prog does not accept before it reaches a
+// socket; an empty prog ends that. What is in the queue already stays.
+func Filter(fd int, prog []Instruction) error {
+	if len(prog) == 0 {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0); err != nil && err != unix.ENOENT {
+			return fmt.Errorf("SO_DETACH_FILTER: %w", err)
+		}
+		return nil
+	}
+	filter := make([]unix.SockFilter, len(prog))
+	for i, p := range prog {
+		filter[i] = unix.SockFilter(p)
+	}
+	err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+	if err != nil {
+		return fmt.Errorf("SO_ATTACH_FILTER: %w", err)
+	}
+	return nil
+}
+
 // FilterNote says what an entry's accept filter becomes on this system.
 const FilterNote = "TCP_DEFER_ACCEPT takes its place: the server starts when the client has sent anything"
 
