@@ -1,6 +1,11 @@
 package admit
 
-import "net/netip"
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+)
 
 // An Instruction is one of the classic BPF, as the kernel has it in struct
 // sock_filter.
@@ -55,17 +60,15 @@ func (a *Access) Filter() ([]Instruction, bool) {
 
 // filter tests the prefixes, the longest first: the first that fits decides.
 func (p *prefixes) filter() (prog []Instruction) {
-	for _, bits := range p.lengths {
-		for n, r := range p.rules {
-			if n.Bits() != bits {
-				continue
-			}
-			verdict := Instruction{Code: ret, K: keepAll}
-			if r.refuse {
-				verdict.K = 0
-			}
-			prog = append(append(prog, compare(n)...), verdict)
+	nets := slices.SortedFunc(maps.Keys(p.rules), func(a, b netip.Prefix) int {
+		return cmp.Or(b.Bits()-a.Bits(), a.Addr().Compare(b.Addr()))
+	})
+	for _, n := range nets {
+		verdict := Instruction{Code: ret, K: keepAll}
+		if p.rules[n].refuse {
+			verdict.K = 0
 		}
+		prog = append(append(prog, compare(n)...), verdict)
 	}
 	return prog
 }

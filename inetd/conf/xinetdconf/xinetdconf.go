@@ -259,7 +259,9 @@ func (p *parser) outside(ws []word) {
 			p.fail(first.pos, "service: its name is missing")
 			break
 		}
-		b.name = ws[1].text
+		if b.name = ws[1].text; strings.ContainsAny(b.name, "{}") {
+			p.fail(ws[1].pos, "service %q: a name has no braces", b.name)
+		}
 		p.single(ws[1:])
 	case "defaults":
 		p.open(defaults, first.pos, braced)
