@@ -13,12 +13,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"inetd/libwrap"
 )
 
-// The original tcpd asks our auth who a client is, in a network of its own
-// where port 113 is free and with a hosts.allow of its own:
+// The original tcpd asks our auth who a client is, and so does our libwrap, in
+// a network of its own where port 113 is free and with a hosts.allow of its own:
 //
-//	client (nobody, root) ──► listener ──► tcpd ──► ident on port 113
+//	client (nobody, root) ──► listener ──► tcpd, libwrap ──► auth on port 113
 func TestIdentTcpd(t *testing.T) {
 	const tcpd, hostsAllow = "/usr/sbin/tcpd", "/etc/hosts.allow"
 	if os.Getenv("IDENT_TEST_TCPD") != "" {
@@ -77,7 +79,7 @@ func identTcpd(t *testing.T, tcpd, hostsAllow string) {
 			t.Fatal(err)
 		}
 		defer ln.Close()
-		dialAs(t, netip.MustParseAddrPort(ln.Addr().String()).String(), uid)
+		client := dialAs(t, ln.Addr().String(), uid)
 		nc, err := ln.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -96,15 +98,32 @@ func identTcpd(t *testing.T, tcpd, hostsAllow string) {
 		if string(out) != want {
 			t.Errorf("tcpd for a client of uid %d = %q, %v, want %q", uid, out, err, want)
 		}
-		select {
-		case err := <-asked:
-			if err != nil {
-				t.Errorf("auth asked by tcpd = %v, want nil", err)
-			}
-		case <-time.After(20 * time.Second):
-			t.Errorf("tcpd did not ask about a client of uid %d", uid)
+		served(t, "tcpd", asked)
+
+		server := netip.MustParseAddrPort(ln.Addr().String())
+		name, err := libwrap.System{}.LookupUser(t.Context(), endpoint(client), endpoint(server))
+		acct, _ := passwd{}.ByUID(uint32(uid))
+		if name != acct.Name || err != nil {
+			t.Errorf("libwrap's LookupUser of uid %d = %q, %v, want %q", uid, name, err, acct.Name)
 		}
+		served(t, "libwrap", asked)
 	}
+}
+
+func served(t *testing.T, client string, asked <-chan error) {
+	t.Helper()
+	select {
+	case err := <-asked:
+		if err != nil {
+			t.Errorf("auth asked by %s = %v, want nil", client, err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Errorf("%s did not ask", client)
+	}
+}
+
+func endpoint(a netip.AddrPort) libwrap.Endpoint {
+	return libwrap.Endpoint{Addr: a.Addr().String(), Port: int(a.Port()), HasPort: true}
 }
 
 // loopbackUp gives a new network namespace its loopback interface.
