@@ -55,6 +55,26 @@ func BenchmarkChargen(b *testing.B) {
 	ended(b, done)
 }
 
+// A question and its answer, for which the connection waits each time.
+func BenchmarkEchoTurn(b *testing.B) {
+	c, peer := connect(b, "tcp4")
+	c.Idle = DefaultIdle
+	done := serve("echo", c)
+	buf := make([]byte, 64)
+	b.ReportAllocs()
+	for range b.N {
+		if _, err := peer.Write(buf); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(peer, buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	peer.Close()
+	ended(b, done)
+}
+
 type onlyReader struct{ io.Reader }
 
 type onlyWriter struct{}

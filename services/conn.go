@@ -136,27 +136,25 @@ func (c *Conn) read() (b *buffer, n int, err error) {
 	if err := c.wait(c.rc.Read, c.onRead); err != nil {
 		return nil, 0, err
 	}
-	b, c.buf = c.buf, nil
-	if c.err != nil || c.n == 0 {
-		b.give()
-		if c.err == nil {
-			return nil, 0, io.EOF
-		}
+	if c.err != nil {
 		return nil, 0, c.err
 	}
+	b, c.buf = c.buf, nil
 	c.In += int64(c.n)
 	return b, c.n, nil
 }
 
 func (c *Conn) tryRead(fd uintptr) bool {
-	b := takeBuffer()
-	n, err := retry(func() (int, error) { return syscall.Read(int(fd), b.data) })
-	if err == syscall.EAGAIN {
-		b.give()
-		return !c.park(c.f.SetReadDeadline)
+	c.buf = takeBuffer()
+	c.n, c.err = retry(func() (int, error) { return syscall.Read(int(fd), c.buf.data) })
+	if c.err == nil && c.n == 0 {
+		c.err = io.EOF
 	}
-	c.buf, c.n, c.err = b, n, err
-	return true
+	if c.err != nil {
+		c.buf.give()
+		c.buf = nil
+	}
+	return c.err != syscall.EAGAIN || !c.park(c.f.SetReadDeadline)
 }
 
 // park prepares to wait and reports whether there is a reason to.
