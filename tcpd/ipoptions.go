@@ -24,13 +24,10 @@ const (
 // removed, since rlogind, rshd and their like refuse to work with them.
 func fixOptions(fd int, client string, log *syslog.Writer) {
 	var buf [64]byte // a header holds at most 40
-	n := uint32(len(buf))
-	_, _, e := syscall.Syscall6(syscall.SYS_GETSOCKOPT, uintptr(fd), syscall.IPPROTO_IP, syscall.IP_OPTIONS,
-		uintptr(unsafe.Pointer(&buf)), uintptr(unsafe.Pointer(&n)), 0)
-	if e != 0 || n == 0 || int(n) > len(buf) {
+	opts := ipOptions(fd, buf[:])
+	if len(opts) == 0 {
 		return
 	}
-	opts := buf[:n]
 	if sourceRouted(opts) {
 		log.Print(syslog.Warning, "refused connect from "+client+" with IP source routing options")
 		syscall.Shutdown(fd, syscall.SHUT_RDWR)
@@ -46,6 +43,17 @@ func fixOptions(fd int, client string, log *syslog.Writer) {
 		log.Print(syslog.Err, "setsockopt IP_OPTIONS NULL: "+errtext.Of(err))
 		syscall.Shutdown(fd, syscall.SHUT_RDWR)
 	}
+}
+
+// ipOptions reads the options of an IPv4 socket into buf.
+func ipOptions(fd int, buf []byte) []byte {
+	n := uint32(len(buf))
+	_, _, e := syscall.Syscall6(syscall.SYS_GETSOCKOPT, uintptr(fd), syscall.IPPROTO_IP, syscall.IP_OPTIONS,
+		uintptr(unsafe.Pointer(&buf[0])), uintptr(unsafe.Pointer(&n)), 0)
+	if e != 0 || int(n) > len(buf) {
+		return nil
+	}
+	return buf[:n]
 }
 
 // sourceRouted walks the options of one datagram.

@@ -11,9 +11,15 @@ import (
 	"testing"
 )
 
+// childEnv makes the test binary become the tcpd of a live case: child is then
+// called and does not return.
+const childEnv = "TCPD_TEST_DIR"
+
+var child = func() {}
+
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
-		child() // does not return
+		child()
 	}
 	status := m.Run()
 	if bin.dir != "" {

@@ -81,12 +81,11 @@ func readLive(t *testing.T, file string) []*liveCase {
 	return all
 }
 
-// childEnv makes the test binary become the tcpd of a live case.
-const childEnv = "TCPD_TEST_DIR"
+func init() { child = becomeTcpd }
 
-// child puts the tables and the log of a case where tcpd looks for them, in a
-// mount namespace that is its own, and becomes tcpd.
-func child() {
+// becomeTcpd puts the tables and the log of a case where tcpd looks for them,
+// in a mount namespace of its own, and becomes tcpd.
+func becomeTcpd() {
 	dir := os.Getenv(childEnv)
 	err := arrange(dir)
 	if err == nil {
@@ -159,7 +158,14 @@ type job struct {
 }
 
 // start runs a program as the tcpd of a case.
-func (c *liveCase) start(t *testing.T, program string, flags uintptr) *job {
+func (c *liveCase) start(t *testing.T, program string) *job {
+	t.Helper()
+	client, server := endpoints(t, c.stdin)
+	return c.startOn(t, program, client, server)
+}
+
+// startOn is start with a connection that is there already.
+func (c *liveCase) startOn(t *testing.T, program string, client net.Conn, server *os.File) *job {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "live")
 	if err != nil {
@@ -182,13 +188,12 @@ func (c *liveCase) start(t *testing.T, program string, flags uintptr) *job {
 			t.Fatal(err)
 		}
 	}
-	r := &job{dir: dir}
+	r := &job{dir: dir, client: client, server: server}
 	if r.log, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: dir + "/log", Net: "unixgram"}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.log.Close() })
 	os.Chmod(dir+"/log", 0o666)
-	r.client, r.server = endpoints(t, c.stdin)
 
 	self, err := os.Executable()
 	if err != nil {
@@ -203,7 +208,7 @@ func (c *liveCase) start(t *testing.T, program string, flags uintptr) *job {
 		r.cmd.Env = append(r.cmd.Env, "CASE_"+kv)
 	}
 	r.cmd.Stdin, r.cmd.Stdout, r.cmd.Stderr = r.server, r.server, r.server
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS | flags}
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -428,7 +433,7 @@ func TestLiveDebian(t *testing.T) {
 				}
 				want = append(want, toAuthpriv(l))
 			}
-			diff(t, c.start(t, program(t, "tcpd"), 0).finish(t, c.stdin), want)
+			diff(t, c.start(t, program(t, "tcpd")).finish(t, c.stdin), want)
 		})
 	}
 }
@@ -449,7 +454,7 @@ func TestLiveOurs(t *testing.T) {
 	for _, c := range readLive(t, "testdata/live/ours.live") {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			diff(t, c.start(t, program(t, "tcpd"), 0).finish(t, c.stdin), c.want)
+			diff(t, c.start(t, program(t, "tcpd")).finish(t, c.stdin), c.want)
 		})
 	}
 }
@@ -480,7 +485,7 @@ func TestPatience(t *testing.T) {
 			if c.argv == nil {
 				c.argv = []string{"@D@"}
 			}
-			r := c.start(t, program(t, "patient"), 0)
+			r := c.start(t, program(t, "patient"))
 			for l := ""; l != tt.last; {
 				l = r.line(t)
 			}
