@@ -56,9 +56,9 @@ func held(b *bench) error {
 		return skipped("needs 11,000 descriptors a process (ulimit -n)")
 	}
 	up, notes, err := b.launch([]starter{
-		{"ours", nil, func() (*daemon, error) { return b.ours(b.builtins(false)) }},
-		{"openbsd-inetd", []string{p.openbsd}, func() (*daemon, error) { return b.openbsd(b.builtins(false)) }},
-		{"xinetd", []string{p.xinetd}, func() (*daemon, error) { return b.xinetd(b.builtins(false)) }},
+		{"ours", nil, func() (*daemon, error) { return b.ours(b.builtins()) }},
+		{"openbsd-inetd", []string{p.openbsd}, func() (*daemon, error) { return b.openbsd(b.builtins()) }},
+		{"xinetd", []string{p.xinetd}, func() (*daemon, error) { return b.xinetd(b.builtins()) }},
 	})
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"net/netip"
 )
 
@@ -16,7 +15,7 @@ const (
 	chargenPort = 19
 )
 
-func (b *bench) builtins(udp bool) []entry {
+func (b *bench) builtins() []entry {
 	ip := b.ip()
 	var es []entry
 	for _, s := range []struct {
@@ -25,21 +24,22 @@ func (b *bench) builtins(udp bool) []entry {
 	}{{"echo", echoPort}, {"discard", discardPort}, {"daytime", daytimePort}, {"chargen", chargenPort}} {
 		es = append(es, entry{addr: netip.AddrPortFrom(ip, s.port), proto: "tcp", internal: s.name})
 	}
-	if udp {
-		a := netip.MustParseAddr(fmt.Sprintf("%s%d", udpNet, b.ips%9+1))
-		es = append(es, entry{addr: netip.AddrPortFrom(a, echoPort), proto: "udp", internal: "echo"})
-	}
 	return es
 }
 
 func on(d *daemon, port uint16) netip.AddrPort { return netip.AddrPortFrom(d.target.Addr(), port) }
 
+// echoUDP is echo at a, which is where datagrams for the daemon go.
+func echoUDP(a netip.Addr) entry {
+	return entry{addr: netip.AddrPortFrom(a, echoPort), proto: "udp", internal: "echo"}
+}
+
 func builtins(b *bench) error {
 	p := &b.progs
 	up, notes, err := b.launch([]starter{
-		{"ours", nil, func() (*daemon, error) { return b.ours(b.builtins(true)) }},
-		{"openbsd-inetd", []string{p.openbsd}, func() (*daemon, error) { return b.openbsd(b.builtins(true)) }},
-		{"xinetd", []string{p.xinetd}, func() (*daemon, error) { return b.xinetd(b.builtins(true)) }},
+		{"ours", nil, func() (*daemon, error) { return b.ours(append(b.builtins(), echoUDP(b.ip()))) }},
+		{"openbsd-inetd", []string{p.openbsd}, func() (*daemon, error) { return b.openbsd(append(b.builtins(), echoUDP(otherNet))) }},
+		{"xinetd", []string{p.xinetd}, func() (*daemon, error) { return b.xinetd(append(b.builtins(), echoUDP(b.ip()))) }},
 	})
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 
@@ -136,11 +137,11 @@ func privateDev(dir string) error {
 	return nil
 }
 
-// udpNet is where datagrams are sent to: openbsd-inetd does not answer
-// datagrams from 127/8. The last byte is the daemon's.
-const udpNet = "10.9.9."
+// otherNet is an address of lo outside of 127/8. openbsd-inetd does not answer
+// datagrams from 127/8; ours answers only so many a second to anybody else.
+var otherNet = netip.AddrFrom4([4]byte{10, 9, 9, 1})
 
-// loopback brings up the interface lo with the addresses of udpNet.
+// loopback brings up the interface lo, with otherNet as a second address.
 func loopback() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -155,15 +156,15 @@ func loopback() error {
 	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, up); err != nil {
 		return fmt.Errorf("lo up: %w", err)
 	}
-	for i := 1; i <= 9; i++ {
-		addr, err := unix.NewIfreq(fmt.Sprintf("lo:%d", i))
-		if err != nil {
-			return err
-		}
-		addr.SetInet4Addr(net.ParseIP(fmt.Sprintf("%s%d", udpNet, i)).To4())
-		if err := unix.IoctlIfreq(fd, unix.SIOCSIFADDR, addr); err != nil {
-			return fmt.Errorf("address of lo: %w", err)
-		}
+	addr, err := unix.NewIfreq("lo:1")
+	if err != nil {
+		return err
+	}
+	if err := addr.SetInet4Addr(otherNet.AsSlice()); err != nil {
+		return err
+	}
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFADDR, addr); err != nil {
+		return fmt.Errorf("address of lo: %w", err)
 	}
 	return nil
 }

@@ -207,8 +207,9 @@ func source(n int) netip.Addr {
 	return netip.AddrFrom4([4]byte{127, byte(100 + n>>16), byte(n >> 8), byte(n)})
 }
 
-// stream moves bytes over one connection for d, in both directions as asked,
-// and returns how many came back, or where nothing is read how many went.
+// stream moves bytes over one connection for d from the first on, in both
+// directions as asked, and returns how many came back, or where nothing is read
+// how many went.
 func stream(a netip.AddrPort, d time.Duration, write, receive bool) (bytesPerSecond float64, err error) {
 	fd, err := dial(a, netip.Addr{})
 	if err != nil {
@@ -228,24 +229,25 @@ func stream(a netip.AddrPort, d time.Duration, write, receive bool) (bytesPerSec
 			}
 		})
 	}
-	begin := time.Now()
 	if write {
 		pump(send, &out)
 	}
-	if receive {
-		pump(read, &in)
-	}
-	time.Sleep(d)
 	count := &out
 	if receive {
+		pump(read, &in)
 		count = &in
 	}
-	bytesPerSecond = float64(count.Load()) / time.Since(begin).Seconds()
+	for end := time.Now().Add(stuck); count.Load() == 0 && time.Now().Before(end); {
+		time.Sleep(100 * time.Microsecond)
+	}
+	first, begin := count.Load(), time.Now()
+	time.Sleep(d)
+	bytesPerSecond = float64(count.Load()-first) / time.Since(begin).Seconds()
 	unix.Shutdown(fd, unix.SHUT_RDWR)
 	wg.Wait()
 	reset(fd)
-	if bytesPerSecond == 0 {
-		return 0, fmt.Errorf("%s: not one byte in %v", a, d)
+	if first == 0 {
+		return 0, fmt.Errorf("%s: not one byte in %v", a, stuck)
 	}
 	return bytesPerSecond, nil
 }
@@ -282,6 +284,9 @@ func datagrams(a netip.AddrPort, size, window int, d time.Duration) (rate, lost 
 		return v
 	}
 	out, in = vector(), vector()
+	if err := knock(fd, size); err != nil {
+		return 0, 0, fmt.Errorf("%s: %w", a, err)
+	}
 	total, missing := 0, 0
 	begin := time.Now()
 	for flying := 0; time.Since(begin) < d; {
@@ -304,8 +309,19 @@ func datagrams(a netip.AddrPort, size, window int, d time.Duration) (rate, lost 
 			flying = max(0, flying-int(n))
 		}
 	}
-	if total == 0 {
-		return 0, 0, fmt.Errorf("%s: no answer to %d datagrams", a, missing)
+	return float64(total) / time.Since(begin).Seconds(), 100 * float64(missing) / float64(max(1, total+missing)), nil
+}
+
+// knock sends one datagram after the other until one is answered.
+func knock(fd, size int) error {
+	b := make([]byte, size)
+	for end := time.Now().Add(stuck); time.Now().Before(end); {
+		if _, err := send(fd, b); err != nil {
+			return err
+		}
+		if n, err := read(fd, b); err == nil && n == size {
+			return nil
+		}
 	}
-	return float64(total) / time.Since(begin).Seconds(), 100 * float64(missing) / float64(total+missing), nil
+	return fmt.Errorf("no answer within %v", stuck)
 }

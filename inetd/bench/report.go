@@ -320,7 +320,11 @@ func (m *machine) print(w io.Writer) {
 		}
 		fmt.Fprintf(w, "%s: %s\n", pkg, v)
 	}
-	fmt.Fprintf(w, "medians of %d rounds of %d ms; load average before: %s\n", m.Rounds, m.RoundMS, m.Load)
+	busy := ""
+	if load, err := strconv.ParseFloat(strings.SplitN(m.Load, " ", 2)[0], 64); err == nil && load > float64(m.CPUs)/2 {
+		busy = " (other work goes on: expect noise)"
+	}
+	fmt.Fprintf(w, "medians of %d rounds of %d ms; load average before: %s%s\n", m.Rounds, m.RoundMS, m.Load, busy)
 	fmt.Fprintln(w, "ours/it is our number divided by that of the line: more is better for rates, less for times and memory")
 }
 

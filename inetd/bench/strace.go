@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syscalls counts the system calls of a connection: of the daemon and of the
-// server, which is the same for all.
+// syscalls counts what a connection takes: the system calls of the daemon and of
+// the server, which is the same for all, and how often the daemon sleeps.
 func syscalls(b *bench) error {
 	p := &b.progs
 	if p.strace == "" {
@@ -36,10 +36,18 @@ func syscalls(b *bench) error {
 	}
 	t := &table{Work: "syscalls", Title: "system calls a connection, of the daemon and its server together",
 		times:    1,
-		Measures: []measure{{"calls", "", false}}, Notes: notes}
+		Measures: []measure{{"calls", "", false}, {"switches, 1 client", "", false}, {"8 clients", "", false}}, Notes: notes}
 	var cs []contender
 	for _, r := range up {
 		cs = append(cs, contender{name: r.name, measure: func() ([]float64, error) {
+			var slept []float64
+			for _, n := range []int{1, 8} {
+				each, err := b.switchesEach(r.daemon, n)
+				if err != nil {
+					return nil, err
+				}
+				slept = append(slept, each)
+			}
 			calls, n, err := b.traced(r.daemon)
 			if err != nil {
 				return nil, err
@@ -49,10 +57,24 @@ func syscalls(b *bench) error {
 				sum += c
 			}
 			t.note("%s: %s", r.name, summary(calls, n))
-			return []float64{float64(sum) / float64(n)}, nil
+			return append([]float64{float64(sum) / float64(n)}, slept...), nil
 		}})
 	}
 	return b.rounds(t, cs)
+}
+
+// switchesEach is how often the daemon's threads go to sleep for a connection.
+func (b *bench) switchesEach(d *daemon, clients int) (float64, error) {
+	before, err := switches(d.pid)
+	if err != nil {
+		return 0, err
+	}
+	l, err := served(d.target, clients, 2*b.options.time)
+	if err != nil {
+		return 0, err
+	}
+	after, err := switches(d.pid)
+	return float64(after-before) / float64(l.conns), err
 }
 
 // traced counts the calls by name while n connections are served.
