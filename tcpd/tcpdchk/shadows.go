@@ -1,7 +1,10 @@
 package main
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"inetd/libwrap"
@@ -92,8 +95,8 @@ func key(pattern string) (string, bool) {
 	if strings.HasPrefix(h, "/") || !strings.Contains(h, "/") {
 		return h, true
 	}
-	p, ok := prefix(h)
-	return p.String(), ok
+	p, whole, ok := prefix(h)
+	return p.String(), ok && whole
 }
 
 // coveredBy returns the keys of all patterns that may hide one.
@@ -105,7 +108,10 @@ func coveredBy(pattern string) []string {
 			keys = append(keys, h[:i+1], h[i:]) // prefixes and suffixes
 		}
 	}
-	p, ok := prefix(h)
+	p, _, ok := prefix(h)
+	if dots := strings.Count(h, "."); !ok && dots > 0 && dots < 4 && h[len(h)-1] == '.' && !tool.NotAddress(h) {
+		p, _, ok = prefix(h + strings.Repeat("0.", 3-dots) + "0/" + strconv.Itoa(8*dots))
+	}
 	if !ok {
 		a, err := netip.ParseAddr(strings.Trim(h, "[]"))
 		if err != nil {
@@ -122,30 +128,25 @@ func coveredBy(pattern string) []string {
 	return keys
 }
 
-// prefix reads net/length, [net]/length and net/mask.
-func prefix(s string) (netip.Prefix, bool) {
+// prefix reads net/length, [net]/length and net/mask. whole is false if the
+// mask has ones behind the prefix.
+func prefix(s string) (p netip.Prefix, whole, ok bool) {
 	net, mask, ok := tool.SplitAt(s, '/')
 	if !ok {
-		return netip.Prefix{}, false
+		return p, false, false
 	}
-	net = strings.TrimSuffix(strings.TrimPrefix(net, "["), "]")
-	a, err := netip.ParseAddr(net)
+	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(net, "["), "]"))
 	if err != nil {
-		return netip.Prefix{}, false
+		return p, false, false
 	}
+	n, whole := 0, true
 	if m, err := netip.ParseAddr(mask); err == nil && m.Is4() {
-		b := m.As4()
-		bits := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-		n := 0
-		for ; bits&(1<<31) != 0; bits <<= 1 {
-			n++
-		}
-		if bits != 0 {
-			return netip.Prefix{}, false
-		}
-		p, err := a.Prefix(n)
-		return p, err == nil
+		ones := binary.BigEndian.Uint32(m.AsSlice())
+		n = bits.LeadingZeros32(^ones)
+		whole = ones<<n == 0
+	} else if n, err = strconv.Atoi(mask); err != nil {
+		return p, false, false
 	}
-	p, err := netip.ParsePrefix(net + "/" + mask)
-	return p.Masked(), err == nil
+	p, err = a.Prefix(n)
+	return p, whole, err == nil
 }
