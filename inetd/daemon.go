@@ -6,8 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -130,4 +132,24 @@ func (p *pidFile) remove() {
 		}
 	}
 	p.f.Close()
+}
+
+// spareThreads has the runtime make threads while it can: one that it needs
+// and does not get, because the system or the user is out of processes, ends
+// the program. It keeps those it has.
+func spareThreads() {
+	const enough = 8 // the loop, the monitor, signals, collectors, and some that wait in system calls
+	var here sync.WaitGroup
+	leave := make(chan struct{})
+	for range enough {
+		here.Add(1)
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			here.Done()
+			<-leave
+		}()
+	}
+	here.Wait()
+	close(leave)
 }

@@ -78,10 +78,7 @@ func (s *server) spawn(c conn) {
 		}
 	}
 	if err != nil {
-		s.log.err("%s: %v (%s)", e.label, err, e.Pos)
-		s.recordFail(c, failFork)
-		discard(c)
-		s.ended(j)
+		s.notStarted(c, j, err)
 		return
 	}
 	j.pid = pid
@@ -106,6 +103,22 @@ func (s *server) spawn(c conn) {
 	if e.tally.Full() {
 		s.watchAll(e)
 	}
+}
+
+// notStarted ends a client whose server could not be started. Where the system
+// is out of processes that is so for every client, and said once.
+func (s *server) notStarted(c conn, j *job, err error) {
+	if sock.Scarce(err) {
+		c.e.refusals.note(s, c.e, c.from(), err.Error())
+	} else {
+		s.log.err("%s: %v (%s)", c.e.label, err, c.e.Pos)
+	}
+	s.recordFail(c, failFork)
+	discard(c)
+	if !c.own {
+		s.pause(c.l)
+	}
+	s.ended(j)
 }
 
 // from is the peer as messages show it.

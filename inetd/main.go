@@ -220,6 +220,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	s := newServer(o, log, set)
 	s.load, s.again = ld.load, ld.again
 	s.spare.fill()
+	spareThreads()
 	cfg, err := s.load()
 	if err != nil {
 		return err

@@ -51,8 +51,7 @@ const (
 
 // watchdog looks at what a wait server leaves behind. A datagram that is still
 // there, or a server that fails at once, would be started for again and again:
-// the datagram is dropped, and the socket is left alone for a while that
-// doubles each time.
+// the datagram is dropped, and the socket is left alone for a while.
 func (s *server) watchdog(j *job, failed bool) {
 	l := j.l
 	unread := false
@@ -70,9 +69,15 @@ func (s *server) watchdog(j *job, failed bool) {
 			s.log.warn("%s: %s[%d] left its datagram unread, dropped", j.e.label, j.e.Program, j.pid)
 		}
 	}
+	s.pause(l)
+}
+
+// pause leaves a socket alone for a while that doubles each time.
+func (s *server) pause(l *listener) {
 	d := min(firstBackoff<<min(l.failures, 16), lastBackoff)
 	l.failures++
 	l.backoff = true
+	s.watch(l)
 	s.after(d, func() {
 		l.backoff = false
 		s.watch(l)

@@ -327,12 +327,15 @@ func (d *Datagram) Same(e *Datagram) bool { return *d == *e }
 // Peek looks at the next datagram without taking it.
 func Peek(fd int) (Datagram, bool) {
 	var d Datagram
+	var oob [64]byte
+	done := stamped(fd)
 	// With MSG_TRUNC Linux tells the whole length, other systems what fits.
-	n, sa, err := unix.Recvfrom(fd, d.Head[:], unix.MSG_PEEK|unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+	n, oobn, _, sa, err := unix.Recvmsg(fd, d.Head[:], oob[:], unix.MSG_PEEK|unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+	done()
 	if err != nil {
 		return d, false
 	}
-	d.Len, d.stamp = n, stamp(fd)
+	d.Len, d.stamp = n, stamp(oob[:oobn])
 	if sa != nil {
 		d.From = AddrPort(sa)
 	}

@@ -65,4 +65,7 @@ func Resume(fd int, a Addr, o Options) error { return Listen(fd, a, o) }
 // onlyConnected: these systems let a socket be bound beside connected ones.
 func onlyConnected(uint16) bool { return false }
 
-func stamp(int) int64 { return 0 }
+// stamped and stamp: when a datagram arrived is not asked here.
+func stamped(int) (done func()) { return func() {} }
+
+func stamp([]byte) int64 { return 0 }

@@ -126,14 +126,26 @@ func onlyConnected(port uint16) bool {
 	return found
 }
 
-// stamp is when the datagram that was last looked at arrived, in nanoseconds.
-// The kernel notes that from the first time it is asked on, so the answer is 0
-// then.
-func stamp(fd int) int64 {
-	const siocgstampns = 0x8907 // SIOCGSTAMPNS_OLD
-	var ts unix.Timespec
-	if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), siocgstampns, uintptr(unsafe.Pointer(&ts))); e != 0 {
+// stamped has the kernel tell when datagrams arrived until done is called:
+// servers that get the socket do not expect that. A datagram that was not
+// stamped when it came is stamped when it is first looked at.
+func stamped(fd int) (done func()) {
+	set := func(on int) { unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, on) }
+	set(1)
+	return func() { set(0) }
+}
+
+// stamp is when a datagram arrived, in nanoseconds, by its control message; 0
+// where there is none.
+func stamp(oob []byte) int64 {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
 		return 0
 	}
-	return ts.Nano()
+	for _, m := range msgs {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})) {
+			return (*unix.Timespec)(unsafe.Pointer(&m.Data[0])).Nano()
+		}
+	}
+	return 0
 }
