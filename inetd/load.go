@@ -128,6 +128,7 @@ func environment(db *names.DB) *conf.Env {
 		Port:     db.Port,
 		PortName: db.PortName,
 		RPC:      db.RPC,
+		Network:  db.Network,
 		User:     func(name string) error { _, err := db.UserID(name); return err },
 		Group:    func(name string) error { _, err := db.GroupID(name); return err },
 		Proto:    func(name string) bool { _, ok := db.Proto(name); return ok },

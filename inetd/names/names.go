@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
@@ -182,6 +183,34 @@ func (d *DB) Proto(name string) (number int, ok bool) {
 	}
 	n, err := strconv.ParseUint(f[1], 10, 8)
 	return int(n), err == nil
+}
+
+// Network finds a network of networks(5). Its length is that of the octets that
+// are not zeros at the end, as xinetd has it.
+func (d *DB) Network(name string) (netip.Prefix, bool) {
+	f := d.find("networks", "", func(f []string) bool { return hasName(f, name) })
+	if f == nil {
+		f = d.getent("networks", name, "")
+	}
+	if f == nil {
+		return netip.Prefix{}, false
+	}
+	var a [4]byte
+	octets := strings.Split(f[1], ".")
+	if len(octets) > len(a) {
+		return netip.Prefix{}, false
+	}
+	bits := 0
+	for i, o := range octets {
+		n, err := strconv.ParseUint(o, 10, 8)
+		if err != nil {
+			return netip.Prefix{}, false
+		}
+		if a[i] = byte(n); n != 0 {
+			bits = 8 * (i + 1)
+		}
+	}
+	return netip.PrefixFrom(netip.AddrFrom4(a), bits), true
 }
 
 // hasName looks at the official name and the aliases, around the number.
