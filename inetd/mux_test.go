@@ -1,0 +1,174 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+const muxLine = "%d stream tcp4 nowait.0 $me internal tcpmux\n"
+
+// wantMux sends one line to tcpmux and compares all that comes back.
+func wantMux(t *testing.T, port int, send, want string) {
+	t.Helper()
+	wantAnswer(t, "tcp4", local(port), send, want)
+}
+
+const muxRefused = "-Service not available\r\n"
+
+// RFC 1078 over what the daemon makes of it: names in any case, help, and the
+// two ways in which a server is told to begin.
+func TestMux(t *testing.T) {
+	t.Parallel()
+	p, other := freePort(t), freePort(t)
+	d := start(t, in(muxLine+`tcpmux/+go stream tcp nowait $me $self srv.say hello
+tcpmux/self stream tcp nowait $me $self srv.say +mine
+tcpmux/+MixedCase stream tcp nowait $me $self srv.say mixed
+tcpmux/+cat stream tcp nowait $me /bin/cat cat
+tcpmux/+missing stream tcp nowait $me /nonexistent/server server
+%d stream tcp nowait $me $self srv.say not by tcpmux
+`, p, other))
+	for _, tt := range []struct{ send, want string }{
+		{"go\r\n", "+Go\r\nhello\n"},
+		{"GO\r\n", "+Go\r\nhello\n"},
+		{"go\n", "+Go\r\nhello\n"},
+		{"mixedcase\r\n", "+Go\r\nmixed\n"},
+		{"self\r\n", "+mine\n"},
+		{"cat\r\nfirst\x00\r\n\nlast", "+Go\r\nfirst\x00\r\n\nlast"}, // every byte behind the name is the server's
+		{"help\r\n", "cat\r\ngo\r\nmissing\r\nmixedcase\r\nself\r\n"},
+		{"Help\r\n", "cat\r\ngo\r\nmissing\r\nmixedcase\r\nself\r\n"},
+		{"unknown\r\n", muxRefused},
+		{"\r\n", muxRefused},
+		{"", muxRefused},
+		{"go", muxRefused}, // no end of line
+		{"go \r\n", muxRefused},
+		{"+go\r\n", muxRefused},
+		{"tcpmux/go\r\n", muxRefused},
+		// Nothing else that is in the file can be had: an xinetd gave all of it
+		// to everybody.
+		{"tcpmux\r\n", muxRefused},
+		{fmt.Sprintf("%d\r\n", other), muxRefused},
+		{"echo\r\n", muxRefused},
+		{strings.Repeat("x", 256) + "\r\n", muxRefused},
+	} {
+		wantMux(t, p, tt.send, tt.want)
+	}
+	// More than a name: what was not read makes the end a reset, and that may
+	// overtake the answer.
+	if got, _ := ask("tcp4", local(p), strings.Repeat("x", 1<<16)); got != "" && got != muxRefused {
+		t.Errorf("endless name = %q", got)
+	}
+	// One whose server cannot be started is not left without a word.
+	if got, _ := ask("tcp4", local(p), "missing\r\n"); strings.Contains(got, "hello") {
+		t.Errorf("missing program = %q", got)
+	}
+	d.log.wait(t, 0, `tcpmux/missing: execv /nonexistent/server: no such file or directory .*inetd\.conf:6`)
+
+	// The names are those of the file as it is now.
+	d.reload(in(muxLine+"tcpmux/+new stream tcp nowait $me $self srv.say new\n", p))
+	wantMux(t, p, "new\r\n", "+Go\r\nnew\n")
+	wantMux(t, p, "go\r\n", muxRefused)
+	wantMux(t, p, "help\r\n", "new\r\n")
+}
+
+// The name may come in pieces, with a pause before every byte, and nothing of
+// what follows is taken from the server.
+func TestMuxPieces(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	start(t, in(muxLine+"tcpmux/+cat stream tcp nowait $me /bin/cat cat\n", p))
+	c := dial(t, "tcp4", local(p))
+	c.(*net.TCPConn).SetNoDelay(true)
+	for _, b := range []byte("cat\r\nA") {
+		c.Write([]byte{b})
+		time.Sleep(2 * time.Millisecond) // so that it is a segment of its own
+	}
+	got := make([]byte, len("+Go\r\nA"))
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != "+Go\r\nA" {
+		t.Fatalf("answer = %q, %v", got, err)
+	}
+	wantEcho(t, c, "and more\n")
+}
+
+// A client that says no name has no process, does not keep others from theirs,
+// and is sent away.
+func TestMuxSilence(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	d := start(t, in(muxLine+"tcpmux/+go stream tcp nowait $me $self srv.say hello\n", p))
+	var silent []net.Conn
+	for range 20 {
+		c := dial(t, "tcp4", local(p))
+		fmt.Fprint(c, "g")
+		silent = append(silent, c)
+	}
+	wantMux(t, p, "go\r\n", "+Go\r\nhello\n")
+	d.hup() // and with it the log is complete
+	if n := d.log.count(0, "started for"); n != 1 {
+		t.Errorf("%d servers for 20 silent clients and one that asks, want 1", n)
+	}
+	for _, c := range silent {
+		got, err := io.ReadAll(c)
+		if err != nil || string(got) != muxRefused {
+			t.Errorf("silent client = %q, %v, want it refused", got, err)
+		}
+	}
+	wantMux(t, p, "go\r\n", "+Go\r\nhello\n")
+}
+
+// An entry behind tcpmux has limits of its own, and those of tcpmux are not
+// them.
+func TestMuxLimits(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	d := start(t, in(muxLine+`tcpmux/+two stream tcp nowait.2 $me $self srv.say two
+tcpmux/+one stream tcp nowait.0/1 $me /bin/cat cat
+tcpmux/+client stream tcp nowait.0/0/1 $me $self srv.say client
+tcpmux/+free stream tcp nowait.0 $me $self srv.say free
+`, p))
+	wantMux(t, p, "two\r\n", "+Go\r\ntwo\n")
+	wantMux(t, p, "two\r\n", "+Go\r\ntwo\n")
+	wantMux(t, p, "two\r\n", muxRefused)
+	d.log.wait(t, 0, `tcpmux/two server failing \(looping\), service terminated for 10 min`)
+	wantMux(t, p, "two\r\n", muxRefused)
+	wantMux(t, p, "free\r\n", "+Go\r\nfree\n")
+
+	c := dial(t, "tcp4", local(p))
+	fmt.Fprint(c, "one\r\n")
+	got := make([]byte, 5)
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != "+Go\r\n" {
+		t.Fatalf("answer = %q, %v", got, err)
+	}
+	wantMux(t, p, "one\r\n", muxRefused)
+	c.Close()
+	d.log.wait(t, 0, "tcpmux/one: .*exit status 0")
+	wantMux(t, p, "one\r\nx", "+Go\r\nx")
+
+	wantMux(t, p, "client\r\n", "+Go\r\nclient\n")
+	wantMux(t, p, "client\r\n", muxRefused)
+	got2, err := askFrom("tcp4", "127.0.0.2", local(p), "client\r\n")
+	if got2 != "+Go\r\nclient\n" {
+		t.Errorf("another client = %q, %v", got2, err)
+	}
+
+	// HUP ends the rest of one that has no socket to listen at.
+	mark := d.log.mark()
+	d.hup()
+	d.log.wait(t, mark, "tcpmux/two: back in service")
+	wantMux(t, p, "two\r\n", "+Go\r\ntwo\n")
+}
+
+// An xinetd ran all services behind tcpmux as root.
+func TestMuxUser(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("without root the user field has no effect")
+	}
+	p := freePort(t)
+	start(t, in("%d stream tcp4 nowait.0 root internal tcpmux\ntcpmux/+who stream tcp nowait nobody:nogroup /bin/sh sh -c 'id -u; id -g; id -G; umask'\n", p))
+	wantMux(t, p, "who\r\n", "+Go\r\n65534\n65534\n65534\n0022\n")
+}

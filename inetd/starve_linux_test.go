@@ -1,0 +1,188 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// setLimit is prlimit(2) on another process: its soft limit of a resource.
+func setLimit(t *testing.T, p proc, resource int, n uint64) {
+	t.Helper()
+	if err := prlimit(int(p), resource, n); err != nil {
+		t.Fatalf("prlimit: %v", err)
+	}
+}
+
+func prlimit(pid, resource int, n uint64) error {
+	var old unix.Rlimit
+	if err := unix.Prlimit(pid, resource, nil, &old); err != nil {
+		return err
+	}
+	return unix.Prlimit(pid, resource, &unix.Rlimit{Cur: n, Max: old.Max}, nil)
+}
+
+// A root without CAP_SYS_RESOURCE may set the limits of its own processes only,
+// but anybody's processes may each other's: "srv.prlimit PID RESOURCE N".
+func init() {
+	programs["srv.prlimit"] = func(args []string) int {
+		var n [3]int
+		for i := range n {
+			n[i], _ = strconv.Atoi(args[i])
+		}
+		if prlimit(n[0], n[1], uint64(n[2])) != nil {
+			return 1
+		}
+		return 0
+	}
+}
+
+// noDescriptors takes from a process all descriptors that it has not opened.
+func noDescriptors(t *testing.T, p proc) {
+	t.Helper()
+	open := p.fds()
+	n := 0
+	for ; open[n] != ""; n++ {
+	}
+	setLimit(t, p, unix.RLIMIT_NOFILE, uint64(n))
+}
+
+// With no descriptor left openbsd-inetd and GNU's use all of the processor and
+// log nothing while it lasts. Here clients wait in the queue, one line says so,
+// and when there are descriptors again all are served.
+func TestNoDescriptors(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"nowait $me /bin/cat cat", "nowait $me internal echo"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			p, other := freePort(t), freePort(t)
+			d := start(t, in("%d stream tcp4 "+kind+"\n%d dgram udp4 wait $me internal echo\n", p, other))
+			warm := dial(t, "tcp4", local(p)) // whatever is opened once is open
+			wantEcho(t, warm, "warm\n")
+			for range 3 { // a longer and a shorter episode
+				mark := d.log.mark()
+				noDescriptors(t, d.proc())
+				var clients []net.Conn
+				for i := range 5 {
+					c := dial(t, "tcp4", local(p))
+					fmt.Fprintf(c, "client %d\n", i)
+					clients = append(clients, c)
+				}
+				d.log.wait(t, mark, fmt.Sprintf(`%d/tcp: too many open files: clients wait until descriptors are free`, p))
+				wantIdle(t, d.proc(), func() {
+					repeat(1200*time.Millisecond, func() {})
+				})
+				wantEcho(t, dial(t, "udp4", local(other)), "what needs no descriptor goes on")
+				if n := d.log.count(mark, "too many open files"); n != 1 {
+					t.Errorf("%d lines about descriptors, want one for the episode", n)
+				}
+				setLimit(t, d.proc(), unix.RLIMIT_NOFILE, 1024)
+				for i, c := range clients {
+					want := fmt.Sprintf("client %d\n", i)
+					got := make([]byte, len(want))
+					if _, err := c.Read(got); err != nil || string(got) != want {
+						t.Errorf("client that waited = %q, %v, want %q", got, err, want)
+					}
+					c.Close()
+				}
+				d.log.wait(t, mark, "descriptors are free again")
+			}
+			wantEcho(t, warm, "warm still\n")
+		})
+	}
+}
+
+// Descriptors that come free because a client goes need no timer.
+func TestDescriptorsComeFree(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	d := start(t, in("%d stream tcp4 nowait $me internal echo\n", p))
+	first := dial(t, "tcp4", local(p))
+	wantEcho(t, first, "first\n")
+	noDescriptors(t, d.proc())
+	second := dial(t, "tcp4", local(p))
+	second.Write([]byte("second\n"))
+	d.log.wait(t, 0, "clients wait until descriptors are free")
+	first.Close()
+	got := make([]byte, 7)
+	if _, err := second.Read(got); err != nil || string(got) != "second\n" {
+		t.Errorf("client that waited = %q, %v", got, err)
+	}
+}
+
+// Each kind of socket starves alike: a server for a datagram needs descriptors
+// too, and a wait server that cannot be started is not started in a loop.
+func TestNoDescriptorsForOthers(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, conf, network string }{
+		{"dgram nowait", "%d dgram udp4 nowait.0 $me $self srv.datagrams 1\n", "udp4"},
+		{"dgram wait", "%d dgram udp4 wait.0 $me $self srv.datagrams 1\n", "udp4"},
+		{"stream wait", "%d stream tcp4 wait.0 $me $self srv.accept 1\n", "tcp4"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := freePort(t)
+			d := start(t, in(tt.conf, p))
+			works := func() {
+				t.Helper()
+				if tt.network == "tcp4" {
+					eventually(t, "answer", func() bool {
+						got, _ := ask("tcp4", local(p), "hello")
+						return strings.HasSuffix(got, " hello")
+					})
+					return
+				}
+				c := dial(t, "udp4", local(p))
+				eventually(t, "answer", func() bool {
+					c.Write([]byte("hello"))
+					c.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+					buf := make([]byte, 64)
+					n, _ := c.Read(buf)
+					return strings.HasSuffix(string(buf[:n]), " hello")
+				})
+			}
+			works()
+			eventually(t, "no children", func() bool { return len(d.proc().children()) == 0 })
+			mark := d.log.mark()
+			noDescriptors(t, d.proc())
+			c := dial(t, tt.network, local(p))
+			wantIdle(t, d.proc(), func() {
+				repeat(1200*time.Millisecond, func() {
+					if tt.network == "udp4" {
+						c.Write([]byte("poke"))
+					}
+				})
+			})
+			if n := d.log.count(mark, "too many open files"); n > 3 {
+				t.Errorf("%d lines about descriptors within a second, want one for the episode", n)
+			}
+			c.Close()
+			setLimit(t, d.proc(), unix.RLIMIT_NOFILE, 1024)
+			works()
+		})
+	}
+}
+
+// The line about descriptors needs one itself: elsewhere it is written when all
+// is over.
+func TestNoDescriptorForSyslog(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		log := syslogd(t)
+		dir := t.TempDir()
+		d := startIn(t, dir, "7777 stream tcp4 nowait root /bin/cat cat\n", command("-i", "-p", filepath.Join(dir, "pid")))
+		wantAnswer(t, "tcp4", "127.0.0.1:7777", "hello\n", "hello\n")
+		eventually(t, "no children", func() bool { return len(d.proc().children()) == 0 })
+		noDescriptors(t, d.proc())
+		c := dial(t, "tcp4", "127.0.0.1:7777")
+		log.wait(t, 0, `daemon\.err inetd\[\d+\]: 7777/tcp: too many open files`)
+		setLimit(t, d.proc(), unix.RLIMIT_NOFILE, 1024)
+		wantEcho(t, c, "hello\n")
+		log.wait(t, 0, `daemon\.info inetd\[\d+\]: descriptors are free again`)
+	})
+}
