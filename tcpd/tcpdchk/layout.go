@@ -17,7 +17,6 @@ type layout struct {
 	file string
 	text []string // lines without their newline
 	join []bool   // the line continues the one before
-	last bool     // the last line has a newline
 
 	odd []oddity
 }
@@ -29,11 +28,10 @@ type oddity struct {
 }
 
 func lay(file string, text []byte) layout {
-	l := layout{file: file, last: true}
+	l := layout{file: file}
 	crlf := false
 	for len(text) > 0 {
-		line, rest, newline := bytes.Cut(text, []byte{'\n'})
-		l.last = newline
+		line, rest, _ := bytes.Cut(text, []byte{'\n'})
 		l.text = append(l.text, string(line))
 		text = rest
 		n := len(l.text)
@@ -98,6 +96,9 @@ func (l *layout) broken() (libwrap.Pos, string) {
 			return libwrap.Pos{File: l.file, Line: l.first(i + 1), Col: 1}, "rule of more than 2047 bytes"
 		}
 	}
-	n := len(l.text)
-	return libwrap.Pos{File: l.file, Line: n, Col: len(l.text[n-1]) + 1}, "the last line does not end in a newline"
+	pos := libwrap.Pos{File: l.file, Line: len(l.text)}
+	if pos.Line > 0 { // it may have been emptied in between
+		pos.Col = len(l.text[pos.Line-1]) + 1
+	}
+	return pos, "the last line does not end in a newline"
 }
