@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -60,8 +59,8 @@ func detached(t *testing.T, cmd *exec.Cmd, pidFile string) int {
 	subreaper(t)
 	// Output comes back when nobody has the pipe open any more: the daemon
 	// must not keep it.
-	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
-		t.Fatalf("start = %q, %v, want no output and success", out, err)
+	if out, status := output(cmd); status != 0 || out != "" {
+		t.Fatalf("start = %q, %d, want no output and success", out, status)
 	}
 	pid := readPid(t, pidFile)
 	t.Cleanup(func() {
@@ -101,9 +100,8 @@ func TestSecondInstance(t *testing.T) {
 	want := fmt.Sprintf("inetd: %s: another inetd is running, pid %d\n", pidFile, pid)
 	for _, args := range [][]string{nil, {"-i"}, {"-d"}} {
 		cmd := command(append(args, "-p", pidFile, file)...)
-		out, err := cmd.CombinedOutput()
-		if cmd.ProcessState.ExitCode() != 1 || string(out) != want {
-			t.Errorf("second inetd %q = %q, %v, want %q and exit status 1", args, out, err, want)
+		if out, status := output(cmd); status != 1 || out != want {
+			t.Errorf("second inetd %q = %q, %d, want %q and exit status 1", args, out, status, want)
 		}
 		if got := readPid(t, pidFile); got != pid {
 			t.Errorf("pid file after a second inetd = %d, want %d", got, pid)
@@ -148,8 +146,8 @@ func TestPidFileLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := command("-p", pidFile, file)
-	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 1 {
-		t.Errorf("inetd -p link = %q, %v, want exit status 1", out, err)
+	if out, status := output(cmd); status != 1 {
+		t.Errorf("inetd -p link = %q, %d, want exit status 1", out, status)
 	}
 	if text, _ := os.ReadFile(precious); string(text) != "data" {
 		t.Errorf("file that the link names = %q, want it unchanged", text)
@@ -180,12 +178,8 @@ func TestFailingStart(t *testing.T) {
 		{[]string{"-R", "many"}, 2, "inetd: option -R: \"many\" is not a number (0 is unlimited)\n" + usage},
 		{[]string{"-q0"}, 2, "inetd: option -q: \"0\" is not a queue length from 1 to 65535\n" + usage},
 	} {
-		var stdout, stderr bytes.Buffer
-		cmd := command(tt.args...)
-		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		cmd.Run()
-		if got := cmd.ProcessState.ExitCode(); got != tt.status || stderr.String() != tt.want || stdout.Len() > 0 {
-			t.Errorf("inetd %q = %d, stderr %q, stdout %q, want %d, %q", tt.args, got, stderr.String(), stdout.String(), tt.status, tt.want)
+		if out, status := output(command(tt.args...)); status != tt.status || out != tt.want {
+			t.Errorf("inetd %q = %d, %q, want %d, %q", tt.args, status, out, tt.status, tt.want)
 		}
 		if _, err := os.Lstat(pidFile); !os.IsNotExist(err) {
 			t.Errorf("inetd %q: pid file: %v, want none", tt.args, err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -168,6 +169,20 @@ func command(args ...string) *exec.Cmd {
 	cmd := exec.Command(self)
 	cmd.Args = append([]string{"inetd"}, args...)
 	return cmd
+}
+
+// output runs an inetd that ends by itself. One that does not is killed.
+func output(cmd *exec.Cmd) (text string, status int) {
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = patience
+	if err := cmd.Start(); err != nil {
+		return err.Error(), -1
+	}
+	timer := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	cmd.Wait()
+	return out.String(), cmd.ProcessState.ExitCode()
 }
 
 // start runs inetd -d with a configuration until the test ends, and returns
