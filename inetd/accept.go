@@ -101,6 +101,10 @@ func (s *server) connect(l *listener) {
 // starve stops listening at l until a descriptor is free again. Clients wait
 // in the queue meanwhile; level-triggered readiness would have the daemon spin.
 func (s *server) starve(l *listener, err error) {
+	if s.sated != nil {
+		s.sated.Stop()
+		s.sated = nil
+	}
 	if !s.hungry {
 		s.hungry = true
 		// Syslog may need a descriptor to hear of this.
@@ -137,13 +141,21 @@ func (s *server) feed() {
 	}
 }
 
-// fed ends an episode: a client was accepted.
+// fed is called when a client was accepted. That alone does not end an episode:
+// where descriptors are scarce, one that comes free is soon gone again.
 func (s *server) fed() {
-	if s.hungry && len(s.starved) == 0 {
+	if !s.hungry || len(s.starved) > 0 || s.sated != nil {
+		return
+	}
+	s.sated = s.after(plenty, func() {
+		s.sated = nil
 		s.hungry = false
 		s.log.info("descriptors are free again")
-	}
+	})
 }
+
+// plenty is how long there must be no want for an episode to be over.
+const plenty = 5 * time.Second
 
 // spare are descriptors kept back for what one launch needs besides the
 // connection: the pipe that reports a failed exec and the pidfd.

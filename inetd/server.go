@@ -34,8 +34,9 @@ type server struct {
 	listeners  map[sock.Addr]*listener
 	mux        map[string]*entry // reached through tcpmux, by lower-case name
 	starved    []*listener       // wait until a descriptor is free
-	hungry     bool              // since the last accept
+	hungry     bool              // for descriptors
 	meal       stopper
+	sated      stopper // ends the hunger
 	spare      spare
 	jobs       map[*job]struct{} // built-ins, and children of xinetd.conf services
 	batch      *sock.Batch
