@@ -262,7 +262,7 @@ func planFor(p *child.Plan, w libwrap.Child) *child.Plan {
 	if w.Command == "" && len(w.Env) == 0 && w.Umask < 0 && w.Nice == 0 && w.ID == nil {
 		return p
 	}
-	q := *p
+	q := p.Clone()
 	if w.Command != "" {
 		q.Path, q.Argv = "/bin/sh", []string{"sh", "-c", w.Command}
 	}
@@ -287,7 +287,7 @@ func planFor(p *child.Plan, w libwrap.Child) *child.Plan {
 		}
 		q.SetIdentity(id)
 	}
-	return &q
+	return q
 }
 
 // wrapLog is where the messages about an entry's clients go: for tcpd the

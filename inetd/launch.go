@@ -54,9 +54,8 @@ func (c *conn) prepare(g *gate) {
 		sock.SetKeepAlive(c.fd)
 	}
 	if plan := cmp.Or(c.plan, c.e.plan); plan != nil {
-		p := *plan
-		p.Env = setenv(p.Env, "REMOTE_HOST="+c.address())
-		c.plan = &p
+		c.plan = plan.Clone()
+		c.plan.Env = setenv(plan.Env, "REMOTE_HOST="+c.address())
 	}
 }
 

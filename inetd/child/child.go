@@ -18,7 +18,15 @@ type Plan struct {
 	Env  []string
 	Settings
 
-	cred *syscall.Credential
+	cred   *syscall.Credential
+	launch *launch // made at the first start
+}
+
+// Clone returns a plan that may be changed without changing p.
+func (p *Plan) Clone() *Plan {
+	q := *p
+	q.launch = nil
+	return &q
 }
 
 // SetIdentity makes servers of the plan run as id. Without it they keep the
@@ -47,9 +55,18 @@ type Identity struct {
 // and the program is not executed unless the kernel granted each; an error
 // says that nothing was started. pidfd is -1 where the system has none.
 //
-// A plan with Settings starts through a helper (see Help), whose failures show
-// in the exit status instead.
+// Where the kernel or the processor has no faster way this is syscall.ForkExec,
+// and a plan with Settings starts through a helper then (see Help), whose
+// failures show in the exit status instead. One goroutine at a time may start
+// a plan.
 func Start(p *Plan, fd int) (pid, pidfd int, err error) {
+	if pid, pidfd, err, ok := startFast(p, fd); ok {
+		return pid, pidfd, err
+	}
+	return forkExec(p, fd)
+}
+
+func forkExec(p *Plan, fd int) (pid, pidfd int, err error) {
 	pidfd = -1
 	f := uintptr(fd)
 	attr := syscall.ProcAttr{

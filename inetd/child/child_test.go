@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 // programs are what the test binary is under another name.
-var programs = map[string]func(){"starved": starved}
+var programs = map[string]func(){"starved": starved, "limited": limited}
 
 func TestLaunder(t *testing.T) {
 	for _, tt := range []struct {
@@ -64,6 +64,14 @@ func begin(t *testing.T, p *Plan) (*os.File, int) {
 	return f, pid
 }
 
+// startWith is Start, or what it falls back to.
+var startWith = Start
+
+func byForkExec(t *testing.T) {
+	startWith = forkExec
+	t.Cleanup(func() { startWith = Start })
+}
+
 func try(p *Plan) (f *os.File, pid int, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
@@ -73,7 +81,7 @@ func try(p *Plan) (f *os.File, pid int, err error) {
 	unix.CloseOnExec(fds[0])
 	unix.CloseOnExec(fds[1])
 	f = os.NewFile(uintptr(fds[0]), "socket")
-	pid, pidfd, err := Start(p, fds[1])
+	pid, pidfd, err := startWith(p, fds[1])
 	if err != nil {
 		f.Close()
 		return nil, 0, err
@@ -283,6 +291,7 @@ func TestSettings(t *testing.T) {
 
 // What the helper cannot do, it does not pass over.
 func TestHelperFails(t *testing.T) {
+	byForkExec(t)
 	zero := 0
 	for _, tt := range []struct {
 		what string
@@ -306,4 +315,89 @@ func TestHelperFails(t *testing.T) {
 			t.Errorf("helper that may not become root = status %d, want %d", status.ExitStatus(), ExitIdentity)
 		}
 	}
+}
+
+// The tests above again, as on a kernel or a processor that has no faster way.
+func TestForkExec(t *testing.T) {
+	byForkExec(t)
+	for name, f := range map[string]func(*testing.T){
+		"start": TestStart, "identity": TestIdentity, "refused": TestIdentityRefused, "settings": TestSettings, "limit": TestLimit,
+	} {
+		t.Run(name, f)
+	}
+}
+
+// limited is a daemon that asks a server for its limit on descriptors.
+func limited() {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		panic(err)
+	}
+	p := &Plan{Path: "/bin/sh", Argv: []string{"sh", "-c", "ulimit -Sn"}}
+	start := Start
+	if os.Getenv("FORKEXEC") != "" {
+		start = forkExec
+	}
+	if _, _, err := start(p, fds[1]); err != nil {
+		panic(err)
+	}
+	unix.Close(fds[1])
+	io.Copy(os.Stdout, os.NewFile(uintptr(fds[0]), "socket"))
+}
+
+// Servers get the soft limit on descriptors that the daemon was started with,
+// not the one that the runtime raised.
+func TestLimit(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon := filepath.Join(t.TempDir(), "limited")
+	if err := os.Symlink(self, daemon); err != nil {
+		t.Fatal(err)
+	}
+	for _, env := range []string{"X=", "FORKEXEC=yes"} {
+		cmd := exec.Command("/bin/sh", "-c", `ulimit -Sn 77; exec "$0"`, daemon)
+		cmd.Env = append(os.Environ(), env)
+		out, err := cmd.CombinedOutput()
+		if err != nil || string(out) != "77\n" {
+			t.Errorf("soft limit of a server, %s = %q, %v, want 77", env, out, err)
+		}
+	}
+}
+
+// What failed is named.
+func TestStartSays(t *testing.T) {
+	bad := &Plan{Path: "/bin/true", Argv: []string{"true"}, Settings: Settings{Rlimits: []Rlimit{{Resource: 9999, Soft: 1, Hard: 1}}}}
+	if !fastStart {
+		t.Skip("only the fast way knows the step")
+	}
+	if _, _, err := try(bad); err == nil || !strings.HasPrefix(err.Error(), "prlimit: ") {
+		t.Errorf("Start with a bad limit = %v, want prlimit: …", err)
+	}
+	var status unix.WaitStatus
+	if pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil); err != unix.ECHILD {
+		t.Errorf("Wait4 after a start that failed = %d, %v, want no child", pid, err)
+	}
+}
+
+// Many starts, each of another plan and with others' memory being collected
+// meanwhile.
+func TestStartOften(t *testing.T) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var junk [][]byte
+		for range 2000 {
+			junk = append(junk[max(0, len(junk)-100):], make([]byte, 1<<14))
+		}
+	}()
+	for i := range 300 {
+		word := fmt.Sprint("word", i)
+		f, pid := begin(t, &Plan{Path: "/bin/echo", Argv: []string{"echo", word}, Env: []string{"I=" + word}})
+		if out, status := finish(t, f, pid); out != word+"\n" || status != 0 {
+			t.Fatalf("start %d = %q, status %#x, want %q", i, out, int(status), word)
+		}
+	}
+	<-done
 }

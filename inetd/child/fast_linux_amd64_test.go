@@ -1,0 +1,3 @@
+package child
+
+const fastStart = true

@@ -1,0 +1,160 @@
+package child
+
+import (
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"inetd/inetd/child/nofile"
+)
+
+// A connection costs a fork and an exec whatever we do, and the rest should be
+// next to nothing. syscall.ForkExec resets 56 signal handlers one by one in
+// every child, makes a pipe to hear of errors and builds argv and environment
+// anew, all while the daemon sleeps. Here the kernel resets the handlers
+// (CLONE_CLEAR_SIGHAND, Linux 5.5), the child walks a table of system calls
+// that the plan keeps, and leaves an error where the daemon looks when it wakes.
+//
+// With CLONE_FILES the table of descriptors is not copied until the first step
+// unshares it, and then only as far as the connection: close_range(2) of what
+// is above (Linux 5.9) leaves the listeners behind, so a start costs the same
+// with ten services and with thousands.
+
+// A step is a system call and its arguments.
+type step [5]uintptr
+
+// A failure is what a child leaves: the error and the step.
+type failure struct {
+	errno uintptr
+	step  *step
+}
+
+// cloneArgs is struct clone_args of clone3(2), as far as Linux 5.3 has it.
+type cloneArgs struct {
+	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls uint64
+}
+
+//go:noescape
+func vfork(args *cloneArgs, size uintptr, steps *step, failed *failure) (pid int, errno uintptr)
+
+// A launch is a plan in the form that vfork takes. Its memory is Go's, which
+// does not move, and kept for as long as the plan.
+type launch struct {
+	steps  []step
+	names  []string // of the steps, for errors
+	conn   []*uintptr
+	keep   []any
+	args   cloneArgs
+	pidfd  int32
+	failed failure
+}
+
+func (l *launch) add(name string, s step) {
+	l.steps = append(l.steps, s)
+	l.names = append(l.names, name)
+}
+
+const cloneClearSighand = 0x100000000
+
+func newLaunch(p *Plan) (*launch, error) {
+	l := new(launch)
+	l.add("close_range", step{unix.SYS_CLOSE_RANGE, 0, ^uintptr(0) >> 32, unix.CLOSE_RANGE_UNSHARE})
+	l.add("setsid", step{unix.SYS_SETSID})
+	if p.Umask != nil {
+		l.add("umask", step{unix.SYS_UMASK, uintptr(*p.Umask)})
+	}
+	if p.Nice != 0 {
+		now, err := syscall.Getpriority(syscall.PRIO_PROCESS, 0)
+		if err != nil {
+			return nil, fmt.Errorf("getpriority: %w", err)
+		}
+		// getpriority(2) gives 20 minus the nice value.
+		l.add("setpriority", step{unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, uintptr(20 - now + p.Nice)})
+	}
+	limits := p.Rlimits
+	if nofile.Known {
+		limits = append([]Rlimit{{syscall.RLIMIT_NOFILE, nofile.Soft, nofile.Hard}}, limits...)
+	}
+	for _, r := range limits {
+		lim := &syscall.Rlimit{Cur: r.Soft, Max: r.Hard}
+		l.keep = append(l.keep, lim)
+		l.add("prlimit", step{unix.SYS_PRLIMIT64, 0, uintptr(r.Resource), uintptr(unsafe.Pointer(lim)), 0})
+	}
+	if c := p.cred; c != nil {
+		groups := append([]uint32(nil), c.Groups...)
+		var first uintptr
+		if len(groups) > 0 {
+			first = uintptr(unsafe.Pointer(&groups[0]))
+		}
+		l.keep = append(l.keep, groups)
+		l.add("setgroups", step{unix.SYS_SETGROUPS, uintptr(len(groups)), first})
+		l.add("setgid", step{unix.SYS_SETGID, uintptr(c.Gid)})
+		l.add("setuid", step{unix.SYS_SETUID, uintptr(c.Uid)})
+	}
+	for to := range uintptr(3) {
+		l.add("dup3", step{unix.SYS_DUP3, 0, to, 0})
+	}
+	path, err1 := syscall.BytePtrFromString(p.Path)
+	argv, err2 := syscall.SlicePtrFromStrings(p.Argv)
+	envp, err3 := syscall.SlicePtrFromStrings(p.Env)
+	if err1 != nil || err2 != nil || err3 != nil {
+		return nil, fmt.Errorf("execv %s: %w", p.Path, syscall.EINVAL)
+	}
+	l.keep = append(l.keep, path, argv, envp)
+	l.add("execv "+p.Path, step{unix.SYS_EXECVE, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0]))})
+	l.args = cloneArgs{
+		flags:      unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_FILES | unix.CLONE_PIDFD | cloneClearSighand,
+		pidfd:      uint64(uintptr(unsafe.Pointer(&l.pidfd))),
+		exitSignal: uint64(unix.SIGCHLD),
+	}
+	return l, nil
+}
+
+// old says that the kernel lacks something of this.
+var old atomic.Bool
+
+// startFast starts a plan by its launch; known is false if the kernel cannot.
+func startFast(p *Plan, fd int) (pid, pidfd int, err error, known bool) {
+	if old.Load() {
+		return 0, -1, nil, false
+	}
+	if p.launch == nil {
+		if p.launch, err = newLaunch(p); err != nil {
+			return 0, -1, err, true
+		}
+	}
+	l := p.launch
+	l.steps[0][1] = uintptr(fd + 1)
+	for i := range 3 {
+		l.steps[len(l.steps)-4+i][1] = uintptr(fd)
+	}
+	l.failed = failure{}
+	pid, errno := vfork(&l.args, unsafe.Sizeof(l.args), &l.steps[0], &l.failed)
+	switch e := syscall.Errno(errno); e {
+	case 0:
+	case syscall.ENOSYS, syscall.EINVAL, syscall.EPERM: // EPERM is how some containers say ENOSYS
+		old.Store(true)
+		return 0, -1, nil, false
+	default:
+		return 0, -1, fmt.Errorf("fork: %w", e), true
+	}
+	if l.failed.errno == 0 {
+		return pid, int(l.pidfd), nil, true
+	}
+	for {
+		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
+			break
+		}
+	}
+	unix.Close(int(l.pidfd))
+	at := (uintptr(unsafe.Pointer(l.failed.step)) - uintptr(unsafe.Pointer(&l.steps[0]))) / unsafe.Sizeof(step{})
+	e := syscall.Errno(l.failed.errno)
+	if at == 0 { // no close_range(2), or none that unshares
+		old.Store(true)
+		return 0, -1, nil, false
+	}
+	return 0, -1, fmt.Errorf("%s: %w", l.names[at], e), true
+}
