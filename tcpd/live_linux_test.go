@@ -438,6 +438,23 @@ func TestLiveDebian(t *testing.T) {
 	}
 }
 
+// TestLiveLean runs a few cases with the runtime that lean.sh makes: what has
+// to do with threads and children.
+func TestLiveLean(t *testing.T) {
+	t.Parallel()
+	needLive(t)
+	lean := program(t, "lean")
+	if !exists(lean) {
+		t.Skip("lean.sh does not know this runtime")
+	}
+	for _, c := range readLive(t, "testdata/live/ours.live") {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			diff(t, c.start(t, lean).finish(t, c.stdin), c.want)
+		})
+	}
+}
+
 // toAuthpriv changes facility daemon to authpriv.
 func toAuthpriv(line string) string {
 	num, rest, ok := strings.Cut(strings.TrimPrefix(line, "+ <"), ">")

@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -25,9 +26,9 @@ var (
 	realDaemonDir  = "/usr/sbin"
 	syslogFacility = "authpriv"
 
-	// patience is how long tcpd stays when it serves nobody on a socket that
-	// inetd goes on reading: inetd would start it again at once.
-	patience = "5s"
+	// patience is how long, in seconds, tcpd stays when it serves nobody on a
+	// socket that inetd goes on reading: inetd would start it again at once.
+	patience = "5"
 )
 
 // The socket that inetd hands over.
@@ -113,9 +114,9 @@ func leave(sock *peer.Socket) {
 	if sock.Unread {
 		peer.Drop(stdin)
 	}
-	d, err := time.ParseDuration(patience)
+	sec, err := strconv.Atoi(patience)
 	if err != nil {
-		d = 5 * time.Second
+		sec = 5
 	}
-	time.Sleep(d)
+	time.Sleep(time.Duration(sec) * time.Second)
 }

@@ -36,7 +36,8 @@ var bin struct {
 }
 
 // program returns the path of tcpd or of one of its tools. The tcpd called
-// patient waits an hour where the real one waits five seconds.
+// patient waits an hour where the real one waits five seconds. The one called
+// lean is built by lean.sh, and is missing where that knows no way.
 func program(t testing.TB, name string) string {
 	t.Helper()
 	bin.once.Do(func() {
@@ -44,14 +45,24 @@ func program(t testing.TB, name string) string {
 			return
 		}
 		os.Chmod(bin.dir, 0o755)
-		for _, b := range []struct{ name, pkg, flags string }{
-			{"tcpd", ".", ""},
-			{"patient", ".", " -X main.patience=1h"},
-			{"tcpdchk", "./tcpdchk", ""},
-			{"tcpdmatch", "./tcpdmatch", ""},
-			{"try-from", "./try-from", ""},
-		} {
-			cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w"+b.flags, "-o", filepath.Join(bin.dir, b.name), b.pkg)
+		builds := []struct{ name, pkg, ldflags, flag string }{
+			{"tcpd", ".", "", ""},
+			{"patient", ".", " -X main.patience=3600", ""},
+			{"tcpdchk", "./tcpdchk", "", ""},
+			{"tcpdmatch", "./tcpdmatch", "", ""},
+			{"try-from", "./try-from", "", ""},
+		}
+		lean, err := exec.Command("sh", "lean.sh", filepath.Join(bin.dir, "overlay")).Output()
+		if flag := strings.TrimSpace(string(lean)); err == nil && flag != "" {
+			builds = append(builds, builds[0])
+			builds[len(builds)-1].name, builds[len(builds)-1].flag = "lean", flag
+		}
+		for _, b := range builds {
+			cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w"+b.ldflags, "-o", filepath.Join(bin.dir, b.name))
+			if b.flag != "" {
+				cmd.Args = append(cmd.Args, b.flag)
+			}
+			cmd.Args = append(cmd.Args, b.pkg)
 			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 			if out, err := cmd.CombinedOutput(); err != nil {
 				bin.err = fmt.Errorf("go build %s: %v\n%s", b.pkg, err, out)
@@ -98,5 +109,21 @@ func TestProgram(t *testing.T) {
 		if path != tt.path || name != tt.name {
 			t.Errorf("daemon(%q) = %q, %q, want %q, %q", tt.argv0, path, name, tt.path, tt.name)
 		}
+	}
+}
+
+// TestLeanUnknown gives lean.sh a runtime that it has not seen.
+func TestLeanUnknown(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fake := filepath.Join(dir, "go")
+	if err := os.WriteFile(fake, []byte("#!/bin/sh\necho "+dir+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "lean.sh", filepath.Join(dir, "lean"))
+	cmd.Env = append(os.Environ(), "GO="+fake)
+	out, err := cmd.Output()
+	if err != nil || len(out) > 0 {
+		t.Errorf("lean.sh with no runtime = %q, %v, want nothing", out, err)
 	}
 }
