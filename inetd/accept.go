@@ -55,26 +55,41 @@ func (s *server) whole(l *listener) {
 	s.screen(c)
 }
 
+// A client that is refused or answered at once is no reason to go back to
+// waiting, but others want their turn too.
+const acceptBatch = 16
+
 func (s *server) accept(l *listener) {
+	for range acceptBatch {
+		started := s.started
+		if !s.acceptOne(l) || s.started != started || !l.watched {
+			return
+		}
+	}
+}
+
+// acceptOne is false when there is nobody there any more.
+func (s *server) acceptOne(l *listener) bool {
 	fd, peer, err := sock.Accept(l.fd)
 	switch {
 	case err == nil:
 		s.fed()
 	case sock.Gone(err):
-		return
+		return false
 	case sock.Scarce(err):
 		s.starve(l, err)
-		return
+		return false
 	default:
 		s.log.warn("%s: accept: %v", l.entry.label, err)
-		return
+		return false
 	}
 	c := conn{fd: fd, own: true, peer: peer, l: l, e: l.entry}
 	if peer.Port() == ftpData && l.entry.Proto == "tcp" {
 		s.refuseClient(c, "ftp bounce (source port 20)")
-		return
+		return true
 	}
 	s.screen(c)
+	return true
 }
 
 // connect makes a conn of the datagram at the head of the queue: a socket of

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strconv"
 
@@ -25,8 +26,9 @@ func (s *server) converse(c conn) {
 		return
 	}
 	s.recordStart(c, 0)
-	sock.SetNonblock(c.fd, true)
-	f := os.NewFile(uintptr(c.fd), e.label)
+	fd := sock.High(c.fd)
+	sock.SetNonblock(fd, true)
+	f := os.NewFile(uintptr(fd), e.label)
 	j.conn = services.NewConn(f)
 	j.conn.Args = e.Args
 	j.conn.Idle = services.DefaultIdle
@@ -51,6 +53,9 @@ func (s *server) converse(c conn) {
 // go, and the loop looks at the others before it comes back for more.
 func (s *server) answer(l *listener) {
 	e := l.entry
+	if s.batch == nil {
+		s.batch = sock.NewBatch()
+	}
 	n, err := s.batch.Recv(l.fd)
 	if err != nil {
 		s.log.warn("%s: %v", e.label, err)
@@ -63,8 +68,9 @@ func (s *server) answer(l *listener) {
 		if why == "" && s.answering[from.Port()] {
 			why = "source port of a service that would answer back"
 		}
-		if why == "" && !s.replies.Allow(now, from.Addr()) {
-			why = "more than " + strconv.Itoa(services.DefaultReplies) + " answers a second"
+		// The host's own address cannot be forged to hurt somebody else.
+		if why == "" && from.Addr() != s.batch.To(i) && !s.replies.Allow(now, from.Addr()) {
+			why = tooManyReplies
 		}
 		if why == "" && (e.gate != nil || e.wrapped.daemon != "") {
 			why = s.passDatagram(e, from)
@@ -82,19 +88,25 @@ func (s *server) answer(l *listener) {
 	}
 }
 
+var tooManyReplies = "more than " + strconv.Itoa(services.DefaultReplies) + " answers a second"
+
 // accounts tells the auth service of users, those of getent(1) too.
 type accounts struct{}
 
 func (accounts) ByUID(uid uint32) (services.Account, error) {
-	return account(strconv.FormatUint(uint64(uid), 10))
+	a, err := account(strconv.FormatUint(uint64(uid), 10))
+	if err == nil && a.UID != uid { // a name that looks like a number
+		return services.Account{}, services.ErrNoAccount
+	}
+	return a, err
 }
 
 func (accounts) ByName(name string) (services.Account, error) { return account(name) }
 
 func account(key string) (services.Account, error) {
 	a, err := names.New().Account(key)
-	if err != nil {
-		return services.Account{}, services.ErrNoAccount
+	if errors.Is(err, names.ErrNoUser) {
+		err = services.ErrNoAccount
 	}
-	return services.Account(a), nil
+	return services.Account(a), err
 }

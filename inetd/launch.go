@@ -31,6 +31,9 @@ func (s *server) launch(c conn) {
 	if g := c.e.gate; g != nil {
 		c.prepare(g)
 	}
+	if c.e.builtin == nil || c.e.builtin.Reply == nil {
+		s.started++
+	}
 	switch {
 	case c.e.builtin != nil:
 		s.converse(c)

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 
 	"inetd/inetd/child"
@@ -236,6 +237,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 		io.WriteString(parent, ready)
 		parent.Close()
 	}
+	go debug.FreeOSMemory() // of what only the start needed
 	defer s.shutdown()
 	return s.run()
 }

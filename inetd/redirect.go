@@ -13,8 +13,9 @@ import (
 func (s *server) redirect(c conn) {
 	e := c.e
 	j := &job{e: e, l: c.l, src: c.peer.Addr(), began: s.now()}
-	sock.SetNonblock(c.fd, true)
-	f := os.NewFile(uintptr(c.fd), e.label)
+	fd := sock.High(c.fd)
+	sock.SetNonblock(fd, true)
+	f := os.NewFile(uintptr(fd), e.label)
 	s.recordStart(c, 0)
 	if e.tally.Full() {
 		s.watchAll(e)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"inetd/inetd/admit"
@@ -39,7 +40,7 @@ type server struct {
 	sated      stopper // ends the hunger
 	spare      spare
 	jobs       map[*job]struct{} // built-ins, and children of xinetd.conf services
-	batch      *sock.Batch
+	batch      *sock.Batch       // made for the first datagram
 	replies    *services.ReplyCap
 	reply      []byte // scratch
 	broadcasts []netip.Addr
@@ -49,6 +50,7 @@ type server struct {
 	quit       bool
 	publisher  *publisher    // nil until an RPC entry comes
 	running    int           // servers of all entries
+	started    int           // servers since the start that were not over at once
 	trapped    admit.Trapped // by sensors
 	average    average
 	tables     *libwrap.Tables
@@ -73,7 +75,6 @@ func newServer(o *options, log *logger, set event.Set) *server {
 		jobs:      make(map[*job]struct{}),
 		spare:     newSpare(),
 		tables:    &libwrap.Tables{Allow: hostsAllow, Deny: hostsDeny},
-		batch:     sock.NewBatch(),
 		replies:   services.NewReplyCap(services.DefaultReplies),
 		listeners: make(map[sock.Addr]*listener),
 		mux:       make(map[string]*entry),
@@ -83,6 +84,9 @@ func newServer(o *options, log *logger, set event.Set) *server {
 // run is the loop: wait for all services at once, and take each event along
 // the path to its end.
 func (s *server) run() error {
+	// The loop keeps its thread: to move it costs more than most of its work.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	for !s.quit {
 		evs, err := s.set.Wait()
 		if err != nil {

@@ -15,8 +15,6 @@ import (
 type epoll struct {
 	fd, wakeFD int
 	tags       map[int32]any // watched descriptors, and pidfds as *child
-	young      []*child
-	linger     int
 	raw        []unix.EpollEvent
 	events     []Event
 	posts      posts
@@ -27,20 +25,14 @@ type epoll struct {
 type child struct {
 	pid, pidfd int
 	tag        any
-	turns      int // of the loop that it has outlived
 }
-
-// Most servers live for less than it takes to watch them. So a child is young
-// at first: the loop asks after it when it comes by, and only one that outlives
-// some turns, or the last event for a while, is watched by its pidfd.
-const maxTurns = 4
 
 // linger is how long the loop waits, in milliseconds, before it lets its thread
 // go. A system call that may block gives the runtime's processor away and has
 // a monitor thread woken when it returns, which under load costs as much as
 // everything else the loop does; so it first waits without telling the runtime.
-// Where there is only one processor the other goroutines need it.
-const linger = 2
+// Other goroutines need a second processor meanwhile.
+const linger = 5
 
 // New opens an empty set.
 func New() (Set, error) {
@@ -53,9 +45,9 @@ func New() (Set, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	e := &epoll{fd: fd, wakeFD: wake, linger: linger, tags: make(map[int32]any), raw: make([]unix.EpollEvent, 64)}
+	e := &epoll{fd: fd, wakeFD: wake, tags: make(map[int32]any), raw: make([]unix.EpollEvent, 64)}
 	if runtime.GOMAXPROCS(0) == 1 {
-		e.linger = 0
+		runtime.GOMAXPROCS(2)
 	}
 	var one [8]byte
 	binary.NativeEndian.PutUint64(one[:], 1)
@@ -98,8 +90,7 @@ func (e *epoll) Child(pid, pidfd int, tag any) error {
 		e.quiet = true
 		quietSigchld()
 	}
-	e.young = append(e.young, &child{pid: pid, pidfd: pidfd, tag: tag})
-	return nil
+	return e.Watch(pidfd, &child{pid, pidfd, tag})
 }
 
 // quietSigchld takes SIGCHLD from the runtime's handler, which has no use for
@@ -125,9 +116,6 @@ func (e *epoll) Wait() ([]Event, error) {
 		for i := range e.raw[:n] {
 			e.ready(e.raw[i].Fd)
 		}
-		if err := e.visit(); err != nil {
-			return nil, err
-		}
 		if e.fallback != nil {
 			e.events = e.fallback.take(e.events)
 		}
@@ -136,38 +124,14 @@ func (e *epoll) Wait() ([]Event, error) {
 }
 
 func (e *epoll) wait() (int, error) {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(e.fd), uintptr(unsafe.Pointer(&e.raw[0])), uintptr(len(e.raw)), uintptr(e.linger), 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(e.fd), uintptr(unsafe.Pointer(&e.raw[0])), uintptr(len(e.raw)), linger, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
 	if n > 0 {
 		return int(n), nil
 	}
-	for _, c := range e.young {
-		if err := e.Watch(c.pidfd, c); err != nil {
-			return 0, err
-		}
-	}
-	e.young = e.young[:0]
 	return unix.EpollWait(e.fd, e.raw, -1)
-}
-
-// visit asks after the young children.
-func (e *epoll) visit() error {
-	kept := e.young[:0]
-	for _, c := range e.young {
-		if e.reap(c) {
-			continue
-		}
-		if c.turns++; c.turns <= maxTurns {
-			kept = append(kept, c)
-		} else if err := e.Watch(c.pidfd, c); err != nil {
-			return err
-		}
-	}
-	clear(e.young[len(kept):])
-	e.young = kept
-	return nil
 }
 
 // reap says whether a child has ended, and if so makes an event of it.
@@ -206,9 +170,6 @@ func (e *epoll) Close() error {
 		if _, ok := tag.(*child); ok {
 			unix.Close(int(fd))
 		}
-	}
-	for _, c := range e.young {
-		unix.Close(c.pidfd)
 	}
 	if e.fallback != nil {
 		e.fallback.close()

@@ -8,7 +8,9 @@ package names
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -23,10 +25,11 @@ import (
 type DB struct {
 	Dir string // "/etc", or elsewhere for tests
 
-	files map[string][][]string // split lines
-	memo  map[string][]string   // answers of getent, nil for none
-	ports map[portKey]*portEntry
-	named map[namedKey]string
+	files  map[string][][]string // split lines
+	memo   map[string][]string   // answers of getent, nil for none
+	broken error                 // a file that is there and could not be read
+	ports  map[portKey]*portEntry
+	named  map[namedKey]string
 }
 
 type portKey struct{ name, proto string }
@@ -52,6 +55,9 @@ func (d *DB) lines(name, sep string) [][]string {
 	}
 	var ls [][]string
 	text, err := os.ReadFile(d.Dir + "/" + name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		d.broken = err
+	}
 	if err == nil {
 		for l := range strings.SplitSeq(string(text), "\n") {
 			if sep == "" { // passwd(5) and group(5) have no comments
@@ -232,6 +238,9 @@ func (d *DB) find(file, sep string, match func([]string) bool) []string {
 	return nil
 }
 
+// ErrNoUser is in the chain of errors for a user whom nobody knows.
+var ErrNoUser = errors.New("unknown user")
+
 // user is passwd(5): name, password, uid, gid, …
 func (d *DB) user(name string) ([]string, error) {
 	f := d.find("passwd", ":", func(f []string) bool { return len(f) >= 4 && f[0] == name })
@@ -242,7 +251,10 @@ func (d *DB) user(name string) ([]string, error) {
 		f = d.getent("passwd", name, ":")
 	}
 	if len(f) < 4 {
-		return nil, fmt.Errorf("unknown user %q", name)
+		if d.broken != nil {
+			return nil, d.broken
+		}
+		return nil, fmt.Errorf("%w %q", ErrNoUser, name)
 	}
 	return f, nil
 }

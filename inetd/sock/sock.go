@@ -131,6 +131,7 @@ func bind(a Addr, o Options, shared bool) (fd int, err error) {
 	if err != nil {
 		return -1, fmt.Errorf("socket: %w", err)
 	}
+	fd = High(fd)
 	defer func() {
 		if err != nil {
 			unix.Close(fd)

@@ -14,12 +14,25 @@ func socket(domain, typ, proto int) (int, error) {
 	return unix.Socket(domain, typ|unix.SOCK_CLOEXEC, proto)
 }
 
+// High moves a descriptor that lives long above those of connections: what a
+// new process copies of the table ends at its connection's number.
+func High(fd int) int {
+	const base = 64
+	up, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, base)
+	if err != nil { // the limit is low
+		return fd
+	}
+	unix.Close(fd)
+	return up
+}
+
 // accept is accept4(2) without what unix.Accept4 adds: a second system call to
 // tell SCTP from TCP, and a Sockaddr on the heap.
 func accept(fd int) (int, netip.AddrPort, error) {
 	var sa unix.RawSockaddrInet6 // IPv4 fits, a unix path is cut and not read
 	size := uint32(unsafe.Sizeof(sa))
-	n, _, e := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)), unix.SOCK_CLOEXEC, 0, 0)
+	// The socket does not block, so the runtime need not know.
+	n, _, e := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&size)), unix.SOCK_CLOEXEC, 0, 0)
 	if e != 0 {
 		return -1, netip.AddrPort{}, e
 	}
