@@ -3,9 +3,12 @@ package main
 import (
 	"fmt"
 	"net"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -185,4 +188,64 @@ func TestNoDescriptorForSyslog(t *testing.T) {
 		wantEcho(t, c, "hello\n")
 		log.wait(t, 0, `daemon\.info inetd\[\d+\]: descriptors are free again`)
 	})
+}
+
+// When the system starts no more processes for the user, the daemon serves what
+// needs none, says so without a line for each client, and is well again after.
+func TestNoProcesses(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to be a user who runs nothing else")
+	}
+	dir, err := os.MkdirTemp("", "inetd-nproc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	exe := filepath.Join(dir, "inetd")
+	if err := copyFile(self, exe); err != nil {
+		t.Fatal(err)
+	}
+	p, dgram, daytime, other := freePort(t), freePort(t), freePort(t), freePort(t)
+	cmd := command("-d")
+	cmd.Path = exe
+	uid := uint32(1_000_000 + os.Getpid())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	conf := fmt.Sprintf("%d stream tcp4 nowait.0 root /bin/cat cat\n%d dgram udp4 wait.0 root /bin/false false\n%d stream tcp4 nowait.0 root internal daytime\n", p, dgram, daytime)
+	d := startIn(t, dir, conf, cmd)
+	wantAnswer(t, "tcp4", local(p), "hello\n", "hello\n")
+	eventually(t, "no children", func() bool { return len(d.proc().children()) == 0 })
+	limit := func(n int) {
+		t.Helper()
+		cmd := &exec.Cmd{Path: exe, Args: []string{"srv.prlimit", strconv.Itoa(d.cmd.Process.Pid), strconv.Itoa(unix.RLIMIT_NPROC), strconv.Itoa(n)}}
+		cmd.SysProcAttr = d.cmd.SysProcAttr
+		if err := cmd.Run(); err != nil {
+			t.Fatalf("prlimit: %v", err)
+		}
+	}
+	mark := d.log.mark()
+	limit(1)
+	wantIdle(t, d.proc(), func() {
+		c := dial(t, "udp4", local(dgram))
+		repeat(1000*time.Millisecond, func() {
+			c.Write([]byte("poke"))
+			if got, err := ask("tcp4", local(daytime), ""); len(got) != 26 {
+				t.Fatalf("daytime = %q, %v", got, err)
+			}
+			ask("tcp4", local(p), "hello\n")
+		})
+	})
+	d.log.wait(t, mark, `fork: resource temporarily unavailable`)
+	if n := d.log.count(mark, "fork: "); n > 5 {
+		t.Errorf("%d lines about processes that cannot be started, want one for the episode", n)
+	}
+	d.reload(conf + fmt.Sprintf("%d stream tcp4 nowait.0 root internal time\n", other))
+	if got, err := ask("tcp4", local(other), ""); len(got) != 4 {
+		t.Errorf("service that came with a reload = %q, %v", got, err)
+	}
+	limit(1000)
+	wantAnswer(t, "tcp4", local(p), "hello\n", "hello\n")
 }

@@ -35,6 +35,34 @@ func repeat(d time.Duration, f func()) {
 	}
 }
 
+// A dgram server that ends without reading has openbsd-inetd start it for ever,
+// or spin without a word. Here the datagram goes, one line says so, and the
+// service is left alone for a while.
+func TestUnreadDatagram(t *testing.T) {
+	t.Parallel()
+	for _, program := range []string{"/bin/false", "/bin/true"} {
+		for _, wait := range []string{"wait", "wait.0"} {
+			t.Run(program+" "+wait, func(t *testing.T) {
+				t.Parallel()
+				p, other := freePort(t), freePort(t)
+				d := start(t, in("%d dgram udp4 %s $me %s x\n%d stream tcp nowait.0 $me /bin/cat cat\n", p, wait, program, other))
+				c := dial(t, "udp4", local(p))
+				wantIdle(t, d.proc(), func() {
+					repeat(1200*time.Millisecond, func() { c.Write([]byte("poke")) })
+				})
+				wantAnswer(t, "tcp", local(other), "hello\n", "hello\n")
+				// After 0, 100, 200, 400 and 800 milliseconds.
+				if n := d.log.count(0, fmt.Sprintf(`%d/udp: .* started for`, p)); n == 0 || n > 6 {
+					t.Errorf("%d starts of a server that does not read, want a few", n)
+				}
+				if n := d.log.count(0, "left its datagram unread, dropped"); n != 1 {
+					t.Errorf("%d lines about unread datagrams, want 1", n)
+				}
+			})
+		}
+	}
+}
+
 // Two datagrams of one client may be the same, byte for byte: a question that
 // is asked again. The second is not what the first server left.
 func TestEqualDatagrams(t *testing.T) {

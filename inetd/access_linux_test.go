@@ -1,0 +1,523 @@
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func init() {
+	for i := range 100 {
+		programs[fmt.Sprintf("w%02d", i)] = serveWrapped
+	}
+}
+
+// serveWrapped says how it was started, as far as a rule can change that.
+func serveWrapped(args []string) int {
+	runtime.LockOSThread() // the nice value is a thread's
+	nice, _ := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	groups, _ := unix.Getgroups()
+	cwd, _ := os.Getwd()
+	fmt.Printf("%q %q umask %03o nice %d uid %d gid %d groups %d in %s %s\n",
+		os.Args[0], args, unix.Umask(0), 20-nice, os.Getuid(), os.Getgid(), groups, cwd, os.Getenv("GREETING"))
+	return 0
+}
+
+// wrappedHost makes the names and files of a host whose services are wrapped:
+// w00, w01 and so on are daemons.
+func wrappedHost(t *testing.T, allow, deny string) {
+	t.Helper()
+	put(t, "/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", 0o644)
+	put(t, "/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n", 0o644)
+	put(t, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\n", 0o644)
+	put(t, "/etc/hosts.allow", allow, 0o644)
+	put(t, "/etc/hosts.deny", deny, 0o644)
+	// Anybody may execute it there.
+	if err := copyFile(self, "/run/wrapped"); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		link(t, "/run/wrapped", fmt.Sprintf("/usr/sbin/w%02d", i))
+	}
+	if err := os.MkdirAll("/run/out", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod("/run/out", 0o777); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A client is refused before anything is started for it, and is not counted.
+func TestAccessBeforeStart(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		wrappedHost(t, "w01 w02: 127.0.0.2\n", "ALL: ALL\n")
+		d := start(t, "7001 stream tcp4 nowait.1/1/1/1 root /usr/sbin/w01 w01\n7002 dgram udp4 nowait.1 root /usr/sbin/w02 w02\n", "-l")
+		for range 50 {
+			if got, err := ask("tcp4", "127.0.0.1:7001", ""); got != "" || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+				t.Fatalf("client that is denied = %q, %v", got, err)
+			}
+			c := dial(t, "udp4", "127.0.0.1:7002")
+			c.Write([]byte("hello"))
+		}
+		d.hup() // and with it the log is complete
+		if n := d.log.count(0, "started for"); n != 0 {
+			t.Errorf("%d servers were started for clients that are denied", n)
+		}
+		if n := d.log.count(0, `refused connection from 127\.0\.0\.1 \(127\.0\.0\.1\), service 7001 \(tcp\)`); n != 50 {
+			t.Errorf("%d lines tell of 50 clients that are denied", n)
+		}
+		got, err := askFrom("tcp4", "127.0.0.2", "127.0.0.1:7001", "")
+		if !strings.HasPrefix(got, `"w01"`) {
+			t.Errorf("client that is allowed = %q, %v", got, err)
+		}
+		d.log.wait(t, 0, `connection from 127\.0\.0\.2 \(127\.0\.0\.2\), service 7001 \(tcp\)`)
+	})
+}
+
+// A nameServer answers from a table once it is let go, and nothing before.
+type nameServer struct {
+	asked chan struct{} // a question has come, at least
+	hold  sync.RWMutex  // locked: no answers
+	names map[string]string
+}
+
+func startNameServer(t *testing.T, names map[string]string) *nameServer {
+	t.Helper()
+	pc, err := net.ListenPacket("udp4", "127.0.0.1:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pc.Close() })
+	ns := &nameServer{asked: make(chan struct{}, 1), names: names}
+	ns.hold.Lock()
+	go func() {
+		for {
+			buf := make([]byte, 1500)
+			n, from, err := pc.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			select {
+			case ns.asked <- struct{}{}:
+			default:
+			}
+			go func() {
+				ns.hold.RLock()
+				defer ns.hold.RUnlock()
+				if answer := ns.answer(buf[:n]); answer != nil {
+					pc.WriteTo(answer, from)
+				}
+			}()
+		}
+	}()
+	return ns
+}
+
+// answer makes the answer to a message with one question, RFC 1035 section 4.
+func (ns *nameServer) answer(q []byte) []byte {
+	var labels []string
+	i := 12
+	for i < len(q) && q[i] != 0 {
+		end := i + 1 + int(q[i])
+		if end >= len(q) {
+			return nil
+		}
+		labels = append(labels, strings.ToLower(string(q[i+1:end])))
+		i = end
+	}
+	if i+5 > len(q) {
+		return nil
+	}
+	const typeA, typePTR = 1, 12
+	qtype := int(binary.BigEndian.Uint16(q[i+1:]))
+	a := append([]byte(nil), q[:i+5]...)
+	a[2], a[3] = 0x84, 0x00 // an authoritative answer
+	copy(a[4:12], []byte{0, 1, 0, 0, 0, 0, 0, 0})
+	value, ok := ns.names[strings.Join(labels, ".")]
+	var data []byte
+	if ip, err := netip.ParseAddr(value); err == nil && qtype == typeA {
+		data = ip.AsSlice()
+	} else if err != nil && qtype == typePTR {
+		for l := range strings.SplitSeq(value, ".") {
+			data = append(append(data, byte(len(l))), l...)
+		}
+		data = append(data, 0)
+	}
+	switch {
+	case !ok:
+		a[3] = 3 // no such name
+	case data != nil:
+		a[7] = 1
+		a = append(a, 0xc0, 12, byte(qtype>>8), byte(qtype), 0, 1, 0, 0, 0, 60, byte(len(data)>>8), byte(len(data)))
+		a = append(a, data...)
+	}
+	return a
+}
+
+// A name server that does not answer keeps those waiting whom a rule asks for
+// their names, and nobody else. Who turns out to have no name, or somebody
+// else's, has none that is allowed.
+func TestAccessName(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		ns := startNameServer(t, map[string]string{
+			"2.0.0.127.in-addr.arpa": "friend.example.test",
+			"friend.example.test":    "127.0.0.2",
+			"4.0.0.127.in-addr.arpa": "friend.example.test", // says who lies
+			"5.0.0.127.in-addr.arpa": "nowhere.example.test",
+		})
+		wrappedHost(t, "slow: .example.test\nfast: 127.0.0.1\n", "ALL: ALL\n")
+		d := start(t, "7001 stream tcp4 nowait.0 root /bin/cat slow\n"+
+			"7002 stream tcp4 nowait.0 root /bin/cat fast\n"+
+			"7003 stream tcp4 nowait.0 root internal daytime\n"+
+			"7004 dgram udp4 wait.0 root $self srv.datagrams\n", "-l")
+		var waiting []net.Conn
+		for i := range 20 {
+			c, err := dialFrom("tcp4", fmt.Sprintf("127.0.0.%d", 2+i%4), "127.0.0.1:7001")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			fmt.Fprintf(c, "hello %d\n", i)
+			waiting = append(waiting, c)
+		}
+		<-ns.asked
+		gone, err := dialFrom("tcp4", "127.0.0.2", "127.0.0.1:7001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone.(*net.TCPConn).SetLinger(0)
+		gone.Close()
+		for range 20 {
+			wantAnswer(t, "tcp4", "127.0.0.1:7002", "hello\n", "hello\n")
+			if got, err := ask("tcp4", "127.0.0.1:7003", ""); len(got) != 26 {
+				t.Errorf("daytime = %q, %v", got, err)
+			}
+		}
+		d.hup()
+		wantAnswer(t, "tcp4", "127.0.0.1:7002", "hello\n", "hello\n")
+		if n := d.log.count(0, "7001/tcp: .*started for"); n != 0 {
+			t.Errorf("%d servers were started for clients whose names nobody knows", n)
+		}
+		ns.hold.Unlock()
+		for i, c := range waiting {
+			if i%4 != 0 {
+				got, err := io.ReadAll(c)
+				if len(got) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+					t.Errorf("client %v without the name = %q, %v, want it refused", c.LocalAddr(), got, err)
+				}
+				continue
+			}
+			want := fmt.Sprintf("hello %d\n", i)
+			got := make([]byte, len(want))
+			if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
+				t.Errorf("client %v with the name = %q, %v", c.LocalAddr(), got, err)
+			}
+		}
+		d.log.wait(t, 0, `connection from friend\.example\.test \(127\.0\.0\.2\), service 7001 \(tcp\)`)
+		for _, who := range []string{`127\.0\.0\.3`, `127\.0\.0\.4`, `127\.0\.0\.5`} {
+			d.log.wait(t, 0, `refused connection from `+who+` \(`+who+`\), service 7001 \(tcp\)`)
+		}
+	})
+}
+
+// The daemon ends, and reloads, with clients being looked up.
+func TestAccessEndWhileAsking(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		ns := startNameServer(t, map[string]string{"2.0.0.127.in-addr.arpa": "friend.example.test", "friend.example.test": "127.0.0.2"})
+		wrappedHost(t, "ALL: .example.test\n", "ALL: ALL\n")
+		d := start(t, in("7001 stream tcp4 nowait.0 root /bin/cat cat\n7002 dgram udp4 wait.0 root $self srv.datagrams 1\n"), "-l")
+		c, err := dialFrom("tcp4", "127.0.0.2", "127.0.0.1:7001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		u, err := dialFrom("udp4", "127.0.0.2", "127.0.0.1:7002")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer u.Close()
+		fmt.Fprint(u, "hello")
+		<-ns.asked
+		// Neither service is there any more when the name is.
+		d.reload("7003 stream tcp4 nowait.0 root internal daytime\n")
+		ns.hold.Unlock()
+		c.SetReadDeadline(time.Now().Add(patience))
+		fmt.Fprint(c, "hello\n")
+		c.(*net.TCPConn).CloseWrite()
+		if got, err := io.ReadAll(c); err != nil && !errors.Is(err, syscall.ECONNRESET) || len(got) > 0 && string(got) != "hello\n" {
+			t.Errorf("client whose service is gone = %q, %v", got, err)
+		}
+		wantRefused(t, "tcp4", "127.0.0.1:7001")
+		ns.hold.Lock()
+		d.reload(in("7001 stream tcp4 nowait.0 root /bin/cat cat\n"))
+		c2, err := dialFrom("tcp4", "127.0.0.3", "127.0.0.1:7001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c2.Close()
+		begin := time.Now()
+		d.signal(syscall.SIGTERM)
+		<-d.done
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("the end took %v with a client being looked up", took)
+		}
+	})
+}
+
+// The same of a client's ident server.
+func TestAccessIdent(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		wrappedHost(t, "user: ann@ALL\nfast: 127.0.0.1\n", "ALL: ALL\n")
+		d := start(t, "7001 stream tcp4 nowait.0 root /bin/cat user\n7002 stream tcp4 nowait.0 root /bin/cat fast\n", "-l")
+		l, err := net.Listen("tcp4", "127.0.0.2:113")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		c, err := dialFrom("tcp4", "127.0.0.2", "127.0.0.1:7001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprint(c, "hello\n")
+		ident, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ident.Close()
+		ident.SetDeadline(time.Now().Add(patience))
+		var theirs, ours int
+		if _, err := fmt.Fscanf(ident, "%d,%d\r\n", &theirs, &ours); err != nil || ours != 7001 {
+			t.Fatalf("question to the ident server = %d,%d, %v", theirs, ours, err)
+		}
+		for range 20 {
+			wantAnswer(t, "tcp4", "127.0.0.1:7002", "hello\n", "hello\n")
+		}
+		if n := d.log.count(0, "7001/tcp: .*started for"); n != 0 {
+			t.Error("a server was started for a client whom nobody knows")
+		}
+		fmt.Fprintf(ident, "%d , %d : USERID : UNIX : ann\r\n", theirs, ours)
+		got := make([]byte, 6)
+		if _, err := io.ReadFull(c, got); err != nil || string(got) != "hello\n" {
+			t.Errorf("client that is ann = %q, %v", got, err)
+		}
+		d.log.wait(t, 0, `connection from ann@127\.0\.0\.2 \(127\.0\.0\.2\), service 7001 \(tcp\)`)
+
+		// Lies and garbage are no name.
+		for i, answer := range []string{
+			"%[1]d , %[2]d : ERROR : NO-USER\r\n",
+			"%[2]d , %[1]d : USERID : UNIX : ann\r\n",
+			"%[1]d , %[2]d : USERID : UNIX : annette\r\n",
+			"\r\n",
+			strings.Repeat("ann", 10000) + "\r\n",
+			"%[1]d , %[2]d : USERID : UNIX : ann\x00\x1b[2J",
+			"",
+		} {
+			c, err := dialFrom("tcp4", "127.0.0.2", "127.0.0.1:7001")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ident, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fscanf(ident, "%d,%d\r\n", &theirs, &ours)
+			if strings.Contains(answer, "%[") {
+				fmt.Fprintf(ident, answer, theirs, ours)
+			} else {
+				io.WriteString(ident, answer)
+			}
+			ident.Close()
+			if got, err := io.ReadAll(c); len(got) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("client with ident answer %d = %q, %v, want it refused", i, got, err)
+			}
+			c.Close()
+		}
+	})
+}
+
+// Clients to be looked up are so many at a time; one that opens more has the
+// rest of them refused, and those who need no name notice nothing.
+func TestAccessManyAsking(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		ns := startNameServer(t, nil)
+		wrappedHost(t, "slow: .example.test\nfast: 127.0.0.1\n", "ALL: ALL\n")
+		d := start(t, "7001 stream tcp4 nowait.0 root /bin/cat slow\n7002 stream tcp4 nowait.0 root /bin/cat fast\n", "-l")
+		var all []net.Conn
+		for range 400 {
+			c, err := dialFrom("tcp4", "127.0.0.7", "127.0.0.1:7001")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			all = append(all, c)
+		}
+		d.log.wait(t, 0, "7001/tcp: refused .*too many access checks under way")
+		for range 20 {
+			wantAnswer(t, "tcp4", "127.0.0.1:7002", "hello\n", "hello\n")
+		}
+		if n := d.log.count(0, "too many access checks"); n != 1 {
+			t.Errorf("%d lines about too many clients, want one for the episode", n)
+		}
+		ns.hold.Unlock()
+		for _, c := range all {
+			if got, err := io.ReadAll(c); len(got) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("client without a name = %q, %v, want it refused", got, err)
+			}
+		}
+		eventually(t, "an end of all checks", func() bool {
+			mark := d.log.mark()
+			askFrom("tcp4", "127.0.0.7", "127.0.0.1:7001", "")
+			return d.log.count(mark, `refused connection from`) > 0
+		})
+	})
+}
+
+// What is written to the tables is in force for the next connection, also when
+// a file is as long and as old as before.
+func TestAccessEdit(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		wrappedHost(t, "", "")
+		d := start(t, "7001 stream tcp4 nowait.0 root /bin/cat cat\n7002 stream tcp4 nowait.0 root /usr/sbin/tcpd w02\n", "-l")
+		served := func(port int) bool {
+			got, _ := ask("tcp4", fmt.Sprintf("127.0.0.1:%d", port), "hello\n")
+			return got != ""
+		}
+		for i := range 60 {
+			deny := i%2 == 0
+			rule := "ALL: 127.0.0.9\n"
+			if deny {
+				rule = "ALL: 127.0.0.1\n"
+			}
+			switch i % 6 {
+			case 0, 1, 2: // in place
+				f, err := os.OpenFile("/etc/hosts.deny", os.O_WRONLY, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.WriteAt([]byte(rule), 0)
+				f.Truncate(int64(len(rule)))
+				f.Close()
+			case 3, 4: // another file
+				if err := os.WriteFile("/etc/hosts.deny.new", []byte(rule), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Rename("/etc/hosts.deny.new", "/etc/hosts.deny"); err != nil {
+					t.Fatal(err)
+				}
+			case 5: // none
+				os.Remove("/etc/hosts.deny")
+			}
+			for _, port := range []int{7001, 7002} {
+				if got := served(port); got == deny {
+					t.Fatalf("edit %d, hosts.deny %q: port %d is served: %v\n%s", i, rule, port, got, d.log)
+				}
+			}
+			if i%6 == 5 {
+				put(t, "/etc/hosts.deny", "", 0o644)
+			}
+		}
+		put(t, "/etc/hosts.deny", "ALL: ALL\n", 0o644)
+		put(t, "/etc/hosts.allow", "cat: ALL\n", 0o644)
+		if !served(7001) || served(7002) {
+			t.Error("the first rule of hosts.allow is not in force")
+		}
+		// A table that cannot be read denies.
+		os.Remove("/etc/hosts.deny")
+		os.Remove("/etc/hosts.allow")
+		link(t, "/etc/hosts.deny", "/etc/hosts.deny")
+		if served(7001) || served(7002) {
+			t.Error("a hosts.deny that cannot be read lets clients in")
+		}
+	})
+}
+
+// Datagrams, built-ins and tcpmux know rules too.
+func TestAccessOfOthers(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		wrappedHost(t, "ALL: 127.0.0.2\ntcpmux: ALL\nw05: ALL: twist /bin/echo twisted\n", "ALL: ALL\n")
+		d := start(t, in("7001 dgram udp4 wait.0 root $self srv.datagrams 1\n"+
+			"7002 dgram udp4 nowait.0 root $self srv.datagrams 1\n"+
+			"echo stream tcp4 nowait.0 root internal\necho dgram udp4 wait root internal\n"+
+			"tcpmux stream tcp4 nowait.0 root internal\n"+
+			"tcpmux/+cat stream tcp nowait root /bin/cat cat\ntcpmux/+five stream tcp nowait root /usr/sbin/w05 w05\n"), "-l", "-W")
+		for _, tt := range []struct{ network, addr, send string }{
+			{"udp4", "127.0.0.1:7001", "hello"},
+			{"udp4", "127.0.0.1:7002", "hello"},
+			{"udp4", "127.0.0.1:7", "hello"},
+			{"tcp4", "127.0.0.1:7", "hello"},
+		} {
+			try := func(from string, want bool) {
+				t.Helper()
+				c, err := dialFrom(tt.network, from, tt.addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				io.WriteString(c, tt.send)
+				if !want {
+					c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+				}
+				buf := make([]byte, 64)
+				n, err := c.Read(buf)
+				if got := strings.HasSuffix(string(buf[:n]), tt.send) && n > 0; got != want {
+					t.Errorf("%s %s from %s = %q, %v, want it served: %v", tt.network, tt.addr, from, buf[:n], err, want)
+				}
+			}
+			// Who is denied is not found in front of the next.
+			try("127.0.0.3", false)
+			try("127.0.0.2", true)
+			try("127.0.0.3", false)
+			try("127.0.0.2", true)
+		}
+		d.log.wait(t, 0, `refused connection from 127\.0\.0\.3 \(127\.0\.0\.3\), service 7001 \(udp\)`)
+		for _, tt := range []struct{ from, send, want string }{
+			{"127.0.0.2", "cat\r\nhello", "+Go\r\nhello"},
+			{"127.0.0.3", "cat\r\nhello", muxRefused},
+			{"127.0.0.3", "help\r\n", "cat\r\nfive\r\n"},
+			{"127.0.0.3", "five\r\n", "+Go\r\ntwisted\n"},
+		} {
+			got, err := askFrom("tcp4", tt.from, "127.0.0.1:1", tt.send)
+			// What was not read makes the end a reset.
+			if got != tt.want && (tt.want != muxRefused || got != "") {
+				t.Errorf("tcpmux, %q from %s = %q, %v, want %q", tt.send, tt.from, got, err, tt.want)
+			}
+		}
+	})
+}
+
+// A server that a rule has changed is as clean as others.
+func TestAccessChild(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		wrappedHost(t, "", "")
+		for _, rule := range []string{"cat: ALL: umask 022", "cat: ALL: nice 1", "cat: ALL: setenv GREETING hello", "cat: ALL: user nobody", "sh: ALL: twist exec /bin/cat"} {
+			put(t, "/etc/hosts.allow", rule+"\n", 0o644)
+			program := "/bin/cat cat"
+			if strings.HasPrefix(rule, "sh") {
+				program = "/bin/sh sh"
+			}
+			d := start(t, "7001 stream tcp4 nowait.0 root "+program+"\n", "-l")
+			c := dial(t, "tcp4", "127.0.0.1:7001")
+			wantChild(t, d.onlyChild("cat"))
+			wantEcho(t, c, "hello\n")
+			c.Close()
+			d.signal(syscall.SIGTERM)
+			<-d.done
+			if t.Failed() {
+				t.Fatalf("with %q", rule)
+			}
+		}
+	})
+}
