@@ -35,10 +35,9 @@ type wrapping struct {
 // wrap finds out what -l, -w and -W mean for an entry. A program called tcpd is
 // replaced by the daemon it would have become.
 func (sp *spec) wrap(o *options) {
-	x := sp.Xinetd
-	switch {
-	case x != nil && x.Libwrap != "":
-		// xinetd always asks, -l or not.
+	switch x := sp.Xinetd; {
+	case x != nil:
+		// xinetd asks or not as the service says, -l or not.
 		sp.wrapped.daemon = x.Libwrap
 	case sp.Internal != "" && !o.wrapInternal, sp.Internal == "" && !o.wrapExternal:
 	case sp.Wait && sp.Socktype == conf.Stream && path.Base(sp.Program) != "tcpd":
@@ -70,11 +69,13 @@ type inquiry struct {
 	access *admit.Access // asks for the client's name; nil does not
 	ident  bool          // asks for the user
 	log    func(syslog.Priority, string)
+	shell  *libwrap.Shell // as whom the rules' commands run
 
 	rule    string           // of only_from and no_access, if they refuse
 	request *libwrap.Request // nil without access control
 	verdict *libwrap.Verdict // nil until it is known
-	err     error            // of what a rule wanted done
+	done    bool             // what the verdict wants of the daemon is done and logged
+	err     error            // of that
 	user    string           // what ident says
 	userErr error
 }
@@ -102,6 +103,8 @@ func (s *server) screen(c conn) {
 	if e.wrapped.daemon != "" {
 		q.request = s.request(c)
 		q.log = s.wrapLog(e)
+		q.shell = e.shell
+		q.request.Run = q.shell.Run
 		if v, ok := s.tables.CheckNow(q.request); ok && !acts(v) {
 			q.verdict = v
 		}
@@ -145,8 +148,9 @@ func (q *inquiry) ask(c conn, tables *libwrap.Tables) {
 	}
 	if q.request != nil && q.verdict == nil {
 		q.verdict = tables.Check(ctx, q.request)
-		p := libwrap.Performer{Conn: c.client(), Log: q.log}
+		p := libwrap.Performer{Conn: c.client(), Log: q.log, Run: q.shell.Run}
 		q.err = p.Perform(ctx, q.verdict)
+		q.done = true
 		if q.err != nil || !q.verdict.Allowed && !q.verdict.Delegated {
 			return
 		}
@@ -173,12 +177,12 @@ func (s *server) decided(c conn, q *inquiry) {
 	}
 	if g := c.e.gate; g != nil {
 		if g.IDOnly && q.user == "" {
-			s.recordUser(c, g.Log.OnError, "", cmp.Or(q.userErr, errNoUser))
+			s.recordNoID(c, cmp.Or(q.userErr, errNoUser))
 			s.deny(c, failIdentity, "ident does not know the user")
 			return
 		}
-		if q.user != "" || q.userErr != nil {
-			s.recordUser(c, g.Log.OnSuccess, q.user, q.userErr)
+		if q.user != "" {
+			s.recordUser(c, q.user)
 		}
 	}
 	s.admit(c)
@@ -194,7 +198,7 @@ func (s *server) wrapped(c *conn, q *inquiry) bool {
 		s.log.err("%s: %s: %v", c.e.label, v.Rule, q.err)
 		v.Allowed, v.Delegated = false, false
 	}
-	if !acts(v) { // else Perform has logged them
+	if !q.done {
 		for _, e := range v.Events {
 			if e.Kind == libwrap.Log {
 				logf(e.Priority, e.Text)

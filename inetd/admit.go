@@ -26,8 +26,8 @@ func (s *server) admit(c conn) {
 	switch e.tally.Start(s.now(), c.peer.Addr()) {
 	case admit.Looping:
 		s.log.err("%s server failing (looping), service terminated for 10 min", e.label)
+		s.rest(e, admit.Rest) // before the client knows, or another would still get in
 		s.drop(c)
-		s.rest(e, admit.Rest)
 	case admit.Full:
 		s.deny(c, failService, "more than "+limitText(l.Children)+" servers at a time")
 	case admit.SourceRate:

@@ -44,7 +44,7 @@ func check(o *options, stdout, stderr io.Writer) int {
 	case o.convert != "":
 		lost(stderr, inetdconf.Convert(out, all))
 	case o.verbose:
-		inetdconf.Convert(out, all)
+		lost(stderr, inetdconf.Convert(out, all))
 	}
 	if cfg.problems.Errors() > 0 {
 		return 1

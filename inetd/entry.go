@@ -5,6 +5,7 @@ import (
 	"inetd/inetd/child"
 	"inetd/inetd/conf"
 	"inetd/inetd/sock"
+	"inetd/libwrap"
 	"inetd/services"
 )
 
@@ -19,10 +20,11 @@ type spec struct {
 	plan     *child.Plan       // nil for a built-in
 	builtin  *services.Builtin // nil for a program
 	wrapped  wrapping
-	records  *records    // nil: no lines about clients
-	gate     *gate       // nil: what xinetd.conf asks of clients is not asked
-	limits   conf.Limits // with the daemon's defaults
-	unusable error       // why no server could be started, such as an unknown user
+	shell    *libwrap.Shell // as whom commands of hosts.allow and hosts.deny run
+	records  *records       // nil: no lines about clients
+	gate     *gate          // nil: what xinetd.conf asks of clients is not asked
+	limits   conf.Limits    // with the daemon's defaults
+	unusable error          // why no server could be started, such as an unknown user
 }
 
 // An entry is a spec in service. A new reading of the files replaces the spec;

@@ -97,9 +97,9 @@ func (s *server) pass(c conn) (ok, ask bool) {
 		wait := e.cps.Limit().Wait
 		s.log.err("deactivating service %s due to excessive incoming connections, restarting in %d seconds", g.ID, int(wait.Seconds()))
 		s.recordFail(c, failCPS)
+		s.rest(e, wait) // before the client knows, or another would still get in
 		c.tell(g.fail)
 		s.drop(c)
-		s.rest(e, wait)
 		return false, false
 	}
 	if g.MaxLoad > 0 && s.load1() >= g.MaxLoad {

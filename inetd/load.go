@@ -22,6 +22,7 @@ import (
 	"inetd/inetd/conf/xinetdconf"
 	"inetd/inetd/names"
 	"inetd/inetd/sock"
+	"inetd/libwrap"
 	"inetd/services"
 )
 
@@ -180,6 +181,7 @@ func (ld *loader) prepare(svc *conf.Service, l *conf.ErrorList) (*spec, error) {
 		sp.plan = ld.xinetdPlan(svc, l)
 	}
 	sp.wrap(ld.opts)
+	sp.shell = &libwrap.Shell{Env: ld.env}
 	return sp, nil
 }
 
@@ -205,6 +207,9 @@ func (ld *loader) xinetdPlan(svc *conf.Service, l *conf.ErrorList) *child.Plan {
 	}
 	p.Nice = x.Nice
 	for _, r := range x.Rlimits {
+		if r.Resource == conf.RlimitFiles && r.Max == conf.RlimInfinity {
+			continue // no kernel grants that: the limit is that of the daemon's start, as with xinetd
+		}
 		res, ok := rlimits[r.Resource]
 		if !ok {
 			l.Warnf(svc.Pos, "rlimit", "%s: this system has no rlimit_%s", x.ID, r.Resource)
@@ -240,6 +245,7 @@ func (ld *loader) identify(sp *spec, db *names.DB) error {
 		id.Groups = nil
 	}
 	sp.plan.SetIdentity(id)
+	sp.shell.Credential = sp.plan.Credential()
 	return nil
 }
 

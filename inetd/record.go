@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -95,14 +96,27 @@ func (s *server) recordTraffic(e *entry, in, out int64) {
 	}
 }
 
-// recordUser logs what ident says of a client; err says why it says nothing.
-func (s *server) recordUser(c conn, items conf.LogItems, user string, err error) {
-	switch r := c.e.records; {
-	case r == nil || items&conf.LogUserID == 0:
-	case err != nil:
-		s.record(r, fmt.Sprintf("NOID: %s %s %v", r.id, c.address(), err))
-	default:
+// recordUser logs what ident says of a client that got in.
+func (s *server) recordUser(c conn, user string) {
+	if r := c.e.records; r != nil && r.OnSuccess&conf.LogUserID != 0 {
 		s.record(r, "USERID: "+r.id+" "+user)
+	}
+}
+
+// recordNoID logs why a client that had to have a user was refused.
+func (s *server) recordNoID(c conn, err error) {
+	if r := c.e.records; r != nil && r.OnError&conf.LogUserID != 0 {
+		s.record(r, fmt.Sprintf("NOID: %s %s %v", r.id, c.address(), innermost(err)))
+	}
+}
+
+func innermost(err error) error {
+	for {
+		u := errors.Unwrap(err)
+		if u == nil {
+			return err
+		}
+		err = u
 	}
 }
 

@@ -62,7 +62,7 @@ type server struct {
 type stopper interface{ Stop() bool }
 
 func newServer(o *options, log *logger, set event.Set) *server {
-	return &server{
+	s := &server{
 		log:  log,
 		opts: o,
 		set:  set,
@@ -79,6 +79,10 @@ func newServer(o *options, log *logger, set event.Set) *server {
 		listeners: make(map[sock.Addr]*listener),
 		mux:       make(map[string]*entry),
 	}
+	s.files.warn = func(format string, args ...any) {
+		set.Post(func() { log.warn(format, args...) })
+	}
+	return s
 }
 
 // run is the loop: wait for all services at once, and take each event along

@@ -13,8 +13,11 @@ func (s *server) signals() {
 		unix.SIGHUP:  s.reload,
 		unix.SIGALRM: s.lift,
 		unix.SIGUSR1: s.dump,
+		unix.SIGUSR2: s.reload, // xinetd's old name for it
+		unix.SIGABRT: s.dump,   // where xinetd looks after itself
 		unix.SIGTERM: s.stop,
 		unix.SIGINT:  s.stop,
+		unix.SIGQUIT: func() { s.quit = true }, // xinetd leaves its servers then
 		// Ignoring it would have the servers inherit that.
 		unix.SIGPIPE: func() {},
 	}

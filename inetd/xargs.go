@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"inetd/inetd/conf"
+	"inetd/libwrap/syslog"
 )
 
 const xinetdUsage = `usage: xinetd [-d] [-dontfork] [-stayalive] [-f file] [-pidfile file]
@@ -77,6 +78,9 @@ func parseXinetdArgs(args []string) (*options, error) {
 		if err != nil {
 			return nil, err
 		}
+	}
+	if _, ok := syslog.ParseFacility(o.facility); !ok && o.facility != "" {
+		return nil, fmt.Errorf("option -syslog: %q is not a facility", o.facility)
 	}
 	o.files = []string{absolute(o.dir, file)}
 	if compat {

@@ -8,15 +8,27 @@ import (
 
 const shell = "/bin/sh"
 
-// RunShell runs a command by /bin/sh with standard input, output and error on
-// /dev/null and SIGHUP ignored, and waits for it to end. env, NAME=value, is
-// added to our environment. When ctx ends the command is killed with
-// everything in its process group, and the error is that of ctx.
+// RunShell runs a command as this process, with its environment; see Shell.Run.
 func RunShell(ctx context.Context, command string, env []string) (Status, error) {
+	return (&Shell{Env: syscall.Environ()}).Run(ctx, command, env)
+}
+
+// A Shell says as whom commands run. It is not changed by them and may be used
+// by several goroutines.
+type Shell struct {
+	Env        []string            // NAME=value
+	Credential *syscall.Credential // nil is this process's own
+}
+
+// Run runs a command by /bin/sh with standard input, output and error on
+// /dev/null and SIGHUP ignored, and waits for it to end. env, NAME=value, is
+// added to the shell's. When ctx ends the command is killed with everything in
+// its process group, and the error is that of ctx.
+func (s *Shell) Run(ctx context.Context, command string, env []string) (Status, error) {
 	// A shell whose parent ends may get SIGHUP and must not mind; there is no
 	// other way to have it ignored from the start.
 	argv := []string{"sh", "-c", "trap '' HUP\n" + command}
-	st, _, err := run(ctx, shell, argv, addEnv(syscall.Environ(), env), false)
+	st, _, err := run(ctx, shell, argv, addEnv(s.Env, env), s.Credential, false)
 	return st, err
 }
 
@@ -44,7 +56,7 @@ func addEnv(env, more []string) []string {
 // run starts a program on /dev/null in a process group of its own and waits
 // for it. With capture it returns what the program writes to its standard
 // output, up to maxGetent bytes.
-func run(ctx context.Context, path string, argv, env []string, capture bool) (st Status, out []byte, err error) {
+func run(ctx context.Context, path string, argv, env []string, cred *syscall.Credential, capture bool) (st Status, out []byte, err error) {
 	if err := ctx.Err(); err != nil {
 		return st, nil, err
 	}
@@ -62,7 +74,7 @@ func run(ctx context.Context, path string, argv, env []string, capture bool) (st
 		files[1] = uintptr(p[1])
 	}
 	pid, err := syscall.ForkExec(path, argv, &syscall.ProcAttr{
-		Env: env, Files: files, Sys: &syscall.SysProcAttr{Setpgid: true},
+		Env: env, Files: files, Sys: &syscall.SysProcAttr{Setpgid: true, Credential: cred},
 	})
 	if capture {
 		syscall.Close(p[1])

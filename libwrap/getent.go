@@ -19,7 +19,7 @@ func getent(ctx context.Context, database string, keys ...string) (string, error
 		}
 		argv := append([]string{"getent", database}, keys...)
 		var out []byte
-		if _, out, err = run(ctx, path, argv, baseEnv(), true); err == nil {
+		if _, out, err = run(ctx, path, argv, baseEnv(), nil, true); err == nil {
 			return string(out), nil
 		}
 	}
@@ -85,7 +85,12 @@ func (System) LookupAddrs(ctx context.Context, name string, v6 bool) (canonical 
 	if v6 {
 		database = "ahostsv6"
 	}
-	out, err := getent(ctx, database, name)
+	// With -A (glibc 2.36) the addresses do not depend on which families this
+	// host has an address of itself, as in a container without a network.
+	out, err := getent(ctx, "-A", database, name)
+	if err == nil && out == "" {
+		out, err = getent(ctx, database, name)
+	}
 	if err != nil {
 		return "", nil, err
 	}

@@ -46,6 +46,10 @@ type Performer struct {
 	// Conn is the client's connection. Actions on it are left out if it is nil.
 	Conn Conn
 
+	// Run runs the command of a spawn option and waits for it, as Request.Run
+	// does for aclexec. With nil that is RunShell.
+	Run func(ctx context.Context, command string, env []string) (Status, error)
+
 	// Log takes the messages; nil drops them.
 	Log func(p syslog.Priority, text string)
 
@@ -72,7 +76,11 @@ func (p *Performer) Perform(ctx context.Context, v *Verdict) error {
 		case Log:
 			p.log(e.Priority, e.Text)
 		case Spawn:
-			if _, err := RunShell(ctx, e.Text, env); err != nil {
+			run := p.Run
+			if run == nil {
+				run = RunShell
+			}
+			if _, err := run(ctx, e.Text, env); err != nil {
 				p.warn(e, "spawn: "+strerror(err))
 			}
 		case Banner:

@@ -43,6 +43,9 @@ func (p *Plan) Identity() Identity {
 	return Identity{UID: p.cred.Uid, GID: p.cred.Gid, Groups: p.cred.Groups}
 }
 
+// Credential is the identity as package syscall has it, nil for the daemon's.
+func (p *Plan) Credential() *syscall.Credential { return p.cred }
+
 // An Identity is what a server runs as. Groups are all its groups, GID among
 // them.
 type Identity struct {

@@ -60,7 +60,7 @@ func (l Lookup) LookupAddrs(ctx context.Context, name string, v6 bool) (canonica
 		return "", nil, err
 	}
 	for _, ip := range ips {
-		addrs = append(addrs, ip.String())
+		addrs = append(addrs, ip.Unmap().String()) // the resolver maps IPv4 ones of /etc/hosts
 	}
 	return canonical, addrs, nil
 }

@@ -284,7 +284,8 @@ func (s *setting) socketType() {
 
 func (s *setting) protocol() {
 	w := s.values[0]
-	if w.text == "unix" || !s.p.env.Proto(w.text) {
+	// A small system knows tcp and udp without an /etc/protocols.
+	if w.text != "tcp" && w.text != "udp" && (w.text == "unix" || !s.p.env.Proto(w.text)) {
 		if base := strings.TrimRight(w.text, "46"); base == "tcp" || base == "udp" {
 			s.fail(w, "%q is not in protocols(5): write %s, and the flag IPv4 or IPv6", w.text, base)
 			return
