@@ -108,6 +108,13 @@ func Bind(a Addr, o Options) (fd int, err error) {
 	// TIME_WAIT: on Linux a datagram socket that does could be robbed of its
 	// port by another program, or rob it.
 	fd, err = bind(a, o, a.Type == Stream)
+	if err == nil && a.Type == Stream && a.IP.IsValid() && a.IP.Port() == 0 {
+		// A port that the kernel chose is given back when the socket ceases to
+		// listen; one that was asked for is kept (see Refuse).
+		a.IP = netip.AddrPortFrom(a.IP.Addr(), Local(fd).Port())
+		unix.Close(fd)
+		return bind(a, o, true)
+	}
 	if errors.Is(err, unix.EADDRINUSE) && a.Type == Dgram && a.Path == "" && onlyConnected(a.IP.Port()) {
 		if fd, err = bind(a, o, true); err == nil {
 			err = reuse(fd, 0)

@@ -94,14 +94,8 @@ func Refuse(fd int, a Addr, o Options) (int, error) {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0); err != nil {
 		return fd, fmt.Errorf("SO_REUSEADDR: %w", err)
 	}
-	at := Local(fd)
 	if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
 		return fd, fmt.Errorf("shutdown: %w", err)
-	}
-	// A port that the kernel chose is given back by shutdown; to bind one that
-	// is kept is an invalid thing to do.
-	if err := unix.Bind(fd, Sockaddr(at)); err != nil && err != unix.EINVAL {
-		return fd, fmt.Errorf("bind: %w", err)
 	}
 	return fd, nil
 }
