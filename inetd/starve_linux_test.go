@@ -105,7 +105,7 @@ func TestNoDescriptors(t *testing.T) {
 func TestDescriptorsComeFree(t *testing.T) {
 	t.Parallel()
 	p := freePort(t)
-	d := start(t, in("%d stream tcp4 nowait $me internal echo\n", p))
+	d := start(t, in("%d stream tcp4 nowait $me /bin/cat cat\n", p))
 	first := dial(t, "tcp4", local(p))
 	wantEcho(t, first, "first\n")
 	noDescriptors(t, d.proc())
