@@ -313,26 +313,41 @@ const patienceOfTests = time.Minute
 func (r *job) line(t *testing.T) string {
 	t.Helper()
 	r.log.SetReadDeadline(time.Now().Add(patienceOfTests))
-	l, err := r.readLog()
-	if err != nil {
-		t.Fatalf("log: %v%s", err, r.harness())
-	}
-	return l
-}
-
-func (r *job) readLog() (string, error) {
 	buf := make([]byte, 9000)
 	n, err := r.log.Read(buf)
 	if err != nil {
-		return "", err
+		t.Fatalf("log: %v%s", err, r.harness())
 	}
-	pri, rest, _ := strings.Cut(string(buf[:n]), ">")
+	return r.logged(buf[:n])
+}
+
+// logged returns a message without what changes from one to the next.
+func (r *job) logged(msg []byte) string {
+	pri, rest, _ := strings.Cut(string(msg), ">")
 	if len(rest) > 16 && rest[3] == ' ' && rest[15] == ' ' {
 		rest = rest[16:] // the time
 	}
 	ident, text, _ := strings.Cut(rest, ": ")
 	ident = strings.ReplaceAll(ident, "["+strconv.Itoa(r.cmd.Process.Pid)+"]", "[PID]")
-	return r.hide("+ " + pri + ">" + ident + " " + text), nil
+	return r.hide("+ " + pri + ">" + ident + " " + text)
+}
+
+// queued takes a message from a socket if there is one.
+func queued(c net.Conn) ([]byte, bool) {
+	raw, err := c.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return nil, false
+	}
+	buf := make([]byte, 1<<16)
+	n := -1
+	raw.Read(func(fd uintptr) bool {
+		n, _, err = syscall.Recvfrom(int(fd), buf, syscall.MSG_DONTWAIT)
+		return true
+	})
+	if err != nil || n < 0 {
+		return nil, false
+	}
+	return buf[:n], true
 }
 
 func (r *job) hide(s string) string { return strings.ReplaceAll(s, r.dir, "@DIR@") }
@@ -364,23 +379,23 @@ func (r *job) finish(t *testing.T, kind string) []string {
 		left = r.unread()
 	}
 	r.server.Close()
+	// What a process that has ended has sent is all there.
 	var text []byte
-	if r.client != nil {
-		// Everything a dead server has sent is there; UDP has no end.
+	switch {
+	case r.client == nil:
+	case kind == "tcp4", kind == "tcp6", kind == "tcp46", kind == "unix":
 		r.client.SetReadDeadline(time.Now().Add(patienceOfTests))
-		if kind == "udp" || kind == "unixdgram" || kind == "listen" {
-			r.client.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-		}
 		text, _ = io.ReadAll(r.client)
+	default: // these have no end
+		text, _ = queued(r.client)
 	}
 	got = append(got, strings.TrimRight("< "+r.hide(escape(text)), " "))
-	r.log.SetReadDeadline(time.Now().Add(50 * time.Millisecond)) // what was logged is in the queue
 	for {
-		l, err := r.readLog()
-		if err != nil {
+		msg, ok := queued(r.log)
+		if !ok {
 			break
 		}
-		got = append(got, l)
+		got = append(got, r.logged(msg))
 	}
 	if left {
 		got = append(got, "left 1")
