@@ -219,6 +219,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 		return err
 	}
 	s := newServer(o, log, set)
+	s.signals()
 	s.load, s.again = ld.load, ld.again
 	s.spare.fill()
 	spareThreads()
@@ -232,7 +233,6 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	s.report(cfg)
 	s.apply(cfg)
 	s.log.info("started with %d services", len(s.entries))
-	s.signals()
 	if parent != nil {
 		io.WriteString(parent, ready)
 		parent.Close()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
@@ -25,7 +26,7 @@ func (s *server) redirect(c conn) {
 		in, out, err := proxy.Run(context.Background(), f, to.Host, to.Port, redirectIdle)
 		s.set.Post(func() {
 			if err != nil {
-				s.log.info("%s: redirect to %s: %v", e.label, to.Host, err)
+				e.refusals.note(s, e, c.from(), fmt.Sprintf("redirect to %s: %v", to.Host, err))
 			}
 			s.recordTraffic(e, in, out)
 			s.recordExit(j, 0)

@@ -115,7 +115,7 @@ func Bind(a Addr, o Options) (fd int, err error) {
 		unix.Close(fd)
 		return bind(a, o, true)
 	}
-	if errors.Is(err, unix.EADDRINUSE) && a.Type == Dgram && a.Path == "" && onlyConnected(a.IP.Port()) {
+	if errors.Is(err, unix.EADDRINUSE) && a.Type == Dgram && a.Path == "" && !taken(a.IP.Port()) {
 		if fd, err = bind(a, o, true); err == nil {
 			err = reuse(fd, 0)
 		}

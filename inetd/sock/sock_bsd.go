@@ -65,8 +65,8 @@ func Refuse(fd int, a Addr, o Options) (int, error) {
 // Resume ends what Refuse began.
 func Resume(fd int, a Addr, o Options) error { return Listen(fd, a, o) }
 
-// onlyConnected: these systems let a socket be bound beside connected ones.
-func onlyConnected(uint16) bool { return false }
+// taken: these systems let a socket be bound beside connected ones.
+func taken(uint16) bool { return true }
 
 // stamped and stamp: when a datagram arrived is not asked here.
 func stamped(int) (done func()) { return func() {} }

@@ -1,7 +1,9 @@
 package sock
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"strings"
@@ -108,29 +110,24 @@ func Resume(fd int, a Addr, o Options) error {
 	return Listen(fd, a, o)
 }
 
-// onlyConnected says whether every datagram socket at a port is connected to
-// one peer: the servers that Split gave theirs, which may live longer than the
-// daemon.
-func onlyConnected(port uint16) bool {
-	found := false
+// taken says whether a datagram socket at a port is open to everybody. Those
+// that are connected to one peer are of the servers that Split gave theirs,
+// which may live longer than the daemon.
+func taken(port uint16) bool {
 	for _, name := range []string{"/proc/net/udp", "/proc/net/udp6"} {
 		text, err := os.ReadFile(name)
-		if err != nil {
-			return false
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return true
 		}
 		for l := range strings.Lines(string(text)) {
 			// sl local_address rem_address …, addresses in hexadecimal
 			f := strings.Fields(l)
-			if len(f) < 3 || !strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
-				continue
+			if len(f) >= 3 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) && strings.HasSuffix(f[2], ":0000") {
+				return true
 			}
-			if strings.HasSuffix(f[2], ":0000") {
-				return false
-			}
-			found = true
 		}
 	}
-	return found
+	return false
 }
 
 // stamped has the kernel tell when datagrams arrived until done is called:
