@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -529,4 +530,48 @@ func TestSyslogTrouble(t *testing.T) {
 		})
 		l.Close()
 	})
+}
+
+// A daemon that is started again has its ports at once, with connections of the
+// one before that linger, are alive, or were refused.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	subreaper(t)
+	cat, resting, wait, nowait := freePort(t), freePort(t), freePort(t), freePort(t)
+	path := filepath.Join(t.TempDir(), "sock")
+	conf := in("%d stream tcp nowait.0 $me /bin/cat cat\n%d stream tcp nowait.1 $me internal daytime\n"+
+		"%d dgram udp4 wait.0 $me $self srv.datagrams 1\n%d dgram udp4 nowait.0 $me $self srv.datagrams 1000 10s\n%s stream unix nowait.0 $me /bin/cat cat\n",
+		cat, resting, wait, nowait, path)
+	var alive []net.Conn
+	var datagrams net.Conn
+	for i := range 4 {
+		d := start(t, conf)
+		if n := d.log.count(0, "bind"); n > 0 {
+			t.Fatalf("start %d: a bind failed:\n%s", i+1, d.log)
+		}
+		wantAnswer(t, "tcp", local(cat), "hello\n", "hello\n")
+		wantAnswer(t, "unix", path, "hello\n", "hello\n")
+		if got, err := ask("tcp", local(resting), ""); len(got) != 26 {
+			t.Errorf("start %d: daytime = %q, %v", i+1, got, err)
+		}
+		if i%2 == 1 {
+			ask("tcp", local(resting), "")
+			d.log.wait(t, 0, "looping")
+		}
+		wantDatagram(t, dial(t, "udp4", local(wait)), "hello")
+		eventually(t, "the end of the wait server", func() bool { return d.log.count(0, fmt.Sprintf("%d/udp: .*exit status 0", wait)) > 0 })
+		c := dial(t, "tcp", local(cat))
+		wantEcho(t, c, "hello\n")
+		alive = append(alive, c)
+		datagrams = dial(t, "udp4", local(nowait))
+		wantDatagram(t, datagrams, "hello")
+		d.signal(syscall.SIGTERM)
+		<-d.done
+	}
+	for _, c := range alive {
+		wantEcho(t, c, "still here\n")
+		c.(interface{ CloseWrite() error }).CloseWrite()
+		io.Copy(io.Discard, c)
+	}
+	wantDatagram(t, datagrams, "still here")
 }
