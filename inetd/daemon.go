@@ -72,7 +72,8 @@ func detach(o *options) error {
 		return err
 	}
 	if string(said) != ready {
-		return errors.New(strings.TrimPrefix(strings.TrimSpace(string(said)), "inetd: "))
+		_, said, _ := strings.Cut(strings.TrimSpace(string(said)), ": ") // the caller puts the name back
+		return errors.New(said)
 	}
 	return nil
 }

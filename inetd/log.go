@@ -15,9 +15,11 @@ var syslogFacility = "authpriv"
 // the peer; a refusal names the limit or rule that refused. They go to syslog,
 // facility daemon, or with -d and -e to stderr.
 type logger struct {
+	name   string          // inetd or xinetd
 	sys    *syslog.Writer  // nil: w alone
 	w      io.Writer       // nil: syslog alone
 	rescue io.Writer       // in the foreground: for what syslog did not take, as where there is none
+	file   bool            // w is that of xinetd -filelog
 	wrap   syslog.Priority // facility of what tcpd would have logged
 	debugs bool
 }
@@ -36,7 +38,7 @@ func (l *logger) log(p syslog.Priority, format string, args []any) {
 }
 
 func (l *logger) print(p syslog.Priority, text string) {
-	l.write(l.sys, "inetd", p, text)
+	l.write(l.sys, l.name, p, text)
 }
 
 func (l *logger) write(sys *syslog.Writer, name string, p syslog.Priority, text string) {
@@ -45,7 +47,7 @@ func (l *logger) write(sys *syslog.Writer, name string, p syslog.Priority, text 
 		w = l.rescue
 	}
 	if w != nil {
-		fmt.Fprintf(w, "%s %s: %s\n", time.Now().Format("15:04:05.000"), name, printable(text))
+		fmt.Fprintf(w, "%s%s: %s\n", l.stamp(), name, printable(text))
 	}
 }
 
@@ -58,4 +60,14 @@ func (l *logger) as(daemon string, p syslog.Priority, text string) {
 		defer sys.Close()
 	}
 	l.write(sys, daemon, p, text)
+}
+
+// stamp is the time in front of a line: short on a terminal, xinetd's in a file
+// of its own.
+func (l *logger) stamp() string {
+	now := time.Now()
+	if l.file {
+		return xinetdStamp(now)
+	}
+	return now.Format("15:04:05.000 ")
 }

@@ -159,9 +159,9 @@ func absolute(dir, name string) string {
 var errVersion = errors.New("version asked for")
 
 func run(args []string, stdout, stderr io.Writer) int {
-	parse, help := parseArgs, usage
+	name, parse, help := "inetd", parseArgs, usage
 	if filepath.Base(os.Args[0]) == "xinetd" {
-		parse, help = parseXinetdArgs, xinetdUsage
+		name, parse, help = "xinetd", parseXinetdArgs, xinetdUsage
 	}
 	o, err := parse(args)
 	if errors.Is(err, errVersion) {
@@ -169,7 +169,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "inetd: %v\n%s", err, help)
+		fmt.Fprintf(stderr, "%s: %v\n%s", name, err, help)
 		return 2
 	}
 	if o.check {
@@ -180,7 +180,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		if parent != nil {
 			stderr = parent
 		}
-		fmt.Fprintf(stderr, "inetd: %v\n", err)
+		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return 1
 	}
 	return 0
@@ -243,7 +243,10 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 }
 
 func newLogger(o *options, stderr io.Writer) (*logger, error) {
-	l := &logger{wrap: facility(syslogFacility, syslog.Authpriv)}
+	l := &logger{name: "inetd", wrap: facility(syslogFacility, syslog.Authpriv)}
+	if o.asXinetd {
+		l.name = "xinetd"
+	}
 	if o.foreground {
 		l.rescue = stderr
 	}
@@ -255,7 +258,8 @@ func newLogger(o *options, stderr io.Writer) (*logger, error) {
 		if err != nil {
 			return nil, err
 		}
-		l.w = f
+		l.w, l.file = f, true
+		l.name = fmt.Sprintf("xinetd[%d]", os.Getpid())
 	case o.asXinetd:
 		l.sys = syslog.New("xinetd", facility(o.facility, syslog.Daemon))
 	default:

@@ -160,12 +160,16 @@ func (f *files) add(r *records, line string, now time.Time) {
 			}
 		}()
 	})
-	// xinetd's stamp: two digits of the year, month and day as they are.
-	stamp := fmt.Sprintf("%02d/%d/%d@%s: ", now.Year()%100, now.Month(), now.Day(), now.Format("15:04:05"))
+	stamp := strings.TrimSuffix(xinetdStamp(now), " ") + ": "
 	select {
 	case f.queue <- fileLine{r, stamp + printable(line) + "\n"}:
 	default: // a disk that stands still loses lines, not services
 	}
+}
+
+// xinetdStamp has two digits of the year, and month and day as they are.
+func xinetdStamp(t time.Time) string {
+	return fmt.Sprintf("%02d/%d/%d@%s ", t.Year()%100, t.Month(), t.Day(), t.Format("15:04:05"))
 }
 
 const (
