@@ -166,6 +166,9 @@ func (s *server) settle() {
 			}
 		}
 	}
+	if len(want) > len(s.listeners) {
+		sock.Reserve(len(want))
+	}
 	for a, l := range s.listeners {
 		if want[a] == nil {
 			s.close(l)

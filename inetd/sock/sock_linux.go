@@ -16,10 +16,24 @@ func socket(domain, typ, proto int) (int, error) {
 	return unix.Socket(domain, typ|unix.SOCK_CLOEXEC, proto)
 }
 
+// base is where descriptors that live long begin. A process starts with room
+// for 64.
+const base = 32
+
+// Reserve makes room for so many of them at once. In a process with threads
+// the kernel waits for all processors each time that it enlarges the table.
+func Reserve(n int) {
+	if null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+		if fd, err := unix.FcntlInt(uintptr(null), unix.F_DUPFD_CLOEXEC, base+n); err == nil {
+			unix.Close(fd)
+		}
+		unix.Close(null)
+	}
+}
+
 // High moves a descriptor that lives long above those of connections: what a
 // new process copies of the table ends at its connection's number.
 func High(fd int) int {
-	const base = 64
 	up, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, base)
 	if err != nil { // the limit is low
 		return fd
