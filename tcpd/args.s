@@ -1,0 +1,1 @@
+// Go takes a function without a body for a mistake unless there is assembly.

@@ -34,6 +34,8 @@ var (
 // The socket that inetd hands over.
 const stdin = 0
 
+// args is what os.Args is made from. Package os sets up much else.
+//
 //go:linkname args os.runtime_args
 func args() []string
 

@@ -87,7 +87,7 @@ func expand(ctx context.Context, req *libwrap.Request, text string) (string, []l
 		return "", nil, err
 	}
 	defer os.Remove(f.Name())
-	_, err = f.WriteString("ALL: ALL: setenv X " + text + "\n")
+	_, err = f.WriteString("ALL: ALL: setenv X " + strings.ReplaceAll(text, ":", `\:`) + "\n")
 	if err2 := f.Close(); err == nil {
 		err = err2
 	}

@@ -110,7 +110,7 @@ func TestExpand(t *testing.T) {
 	var out bytes.Buffer
 	r := Report{W: &out}
 	req := &libwrap.Request{Daemon: "d", User: "joe", Client: libwrap.Endpoint{Addr: "10.0.0.1", Name: "a b"}}
-	if got, want := r.Expand(t.Context(), req, "%u %n (%%n) %z.%d"), "joe a_b (%n) .d"; got != want {
+	if got, want := r.Expand(t.Context(), req, "%u: %n  (%%n): %z.%d"), "joe: a_b  (%n): .d"; got != want {
 		t.Errorf("Expand = %q, want %q", got, want)
 	}
 	if got, want := out.String(), "warning: unrecognized %z\n"; got != want {
