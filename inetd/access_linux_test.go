@@ -510,8 +510,8 @@ func TestAccessChild(t *testing.T) {
 			}
 			d := start(t, "7001 stream tcp4 nowait.0 root "+program+"\n", "-l")
 			c := dial(t, "tcp4", "127.0.0.1:7001")
-			wantChild(t, d.onlyChild("cat"))
 			wantEcho(t, c, "hello\n")
+			wantChild(t, d.onlyChild("cat"))
 			c.Close()
 			d.signal(syscall.SIGTERM)
 			<-d.done

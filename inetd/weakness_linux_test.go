@@ -215,10 +215,17 @@ func TestDescriptorsOfEveryKind(t *testing.T) {
 				program = "sleep"
 			}
 			child := d.onlyChild(program)
+			begun(t, child)
 			wantChild(t, child)
 			syscall.Kill(int(child), syscall.SIGKILL)
 		})
 	}
+}
+
+// begun waits until a program has what it opens at its start closed again.
+func begun(t *testing.T, p proc) {
+	t.Helper()
+	eventually(t, "a program with three descriptors", func() bool { return len(p.fds()) == 3 })
 }
 
 // An inetd of Red Hat did not close the sockets of its built-ins, and an xinetd
