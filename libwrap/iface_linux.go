@@ -7,7 +7,8 @@ import (
 
 // interfaceExists reports whether zone names a network interface.
 func interfaceExists(zone string) bool {
-	if !interfaceName(zone) {
+	zone, ok := interfaceName(zone)
+	if !ok {
 		return false
 	}
 	if syscall.Access("/sys/class/net/"+zone, 0) == nil {
@@ -18,7 +19,8 @@ func interfaceExists(zone string) bool {
 
 // interfaceIndex returns the number of an interface, 0 if it is not known.
 func interfaceIndex(zone string) uint32 {
-	if !interfaceName(zone) {
+	zone, ok := interfaceName(zone)
+	if !ok {
 		return 0
 	}
 	b, err := readPath("/sys/class/net/"+zone+"/ifindex", 32)
@@ -29,6 +31,9 @@ func interfaceIndex(zone string) uint32 {
 	return n
 }
 
-func interfaceName(zone string) bool {
-	return zone != "" && len(zone) <= 15 && zone != "." && zone != ".." && strings.IndexByte(zone, '/') < 0
+// interfaceName returns the interface that if_nametoindex(3) would look for:
+// to the kernel "eth0:1" is an alias of eth0.
+func interfaceName(zone string) (string, bool) {
+	name, _, _ := strings.Cut(zone, ":")
+	return name, len(zone) <= 15 && name != "" && name != "." && name != ".." && strings.IndexByte(name, '/') < 0
 }

@@ -429,17 +429,14 @@ func parse6(s string) (a [16]byte, ok bool) {
 		return a, false
 	}
 	if hasZone {
-		scoped := a[0] == 0xfe && a[1]&0xc0 == 0x80 || a[0] == 0xff && a[1]&0x0f == 0x02
-		if !(scoped && interfaceExists(zone)) {
-			if zone == "" || len(zone) > 20 {
+		// Link-local, or multicast on an interface or link: the zone may be
+		// the name of an interface, and for any address a number.
+		scoped := a[0] == 0xfe && a[1]&0xc0 == 0x80 || a[0] == 0xff && (a[1]&0x0f == 1 || a[1]&0x0f == 2)
+		if !scoped || !interfaceExists(zone) {
+			if zone == "" || zone[0] < '0' || zone[0] > '9' {
 				return a, false
 			}
-			for i := range len(zone) {
-				if zone[i] < '0' || zone[i] > '9' {
-					return a, false
-				}
-			}
-			if n, err := strconv.ParseUint(zone, 10, 64); err != nil || n > 0xffffffff {
+			if _, n, over, rest, _ := strtonum(zone, 10); over || n > 0xffffffff || rest != "" {
 				return a, false
 			}
 		}
