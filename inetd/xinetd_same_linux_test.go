@@ -25,30 +25,6 @@ func TestXinetdSame(t *testing.T) {
 	})
 }
 
-// block is a service of xinetd.conf(5).
-func block(name string, lines ...string) string {
-	return "service " + name + "\n{\n\t" + strings.Join(lines, "\n\t") + "\n}\n"
-}
-
-func defaults(lines ...string) string {
-	return "defaults\n{\n\t" + strings.Join(lines, "\n\t") + "\n}\n"
-}
-
-// unlisted is a nowait stream service at a port of its own.
-func unlisted(port int, server string, lines ...string) string {
-	return block(fmt.Sprintf("s%d", port), append([]string{
-		"type = UNLISTED", fmt.Sprintf("port = %d", port), "socket_type = stream", "protocol = tcp", "wait = no", "user = root", "server = " + server,
-	}, lines...)...)
-}
-
-func internal(name, kind string, lines ...string) string {
-	wait := "no"
-	if kind == "dgram" {
-		wait = "yes"
-	}
-	return block(name, append([]string{"id = " + name + "-" + kind, "type = INTERNAL", "socket_type = " + kind, "wait = " + wait}, lines...)...)
-}
-
 const say = "/run/srv/srv.say"
 
 var same = []scenario{
