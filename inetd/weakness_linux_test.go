@@ -396,6 +396,14 @@ func TestSourcePrefix(t *testing.T) {
 			if err := addAddress6("lo", net.ParseIP(a)); err != nil {
 				t.Fatalf("%s: %v", a, err)
 			}
+			// The kernel takes a moment before it lets it be used.
+			eventually(t, a, func() bool {
+				l, err := net.Listen("tcp6", net.JoinHostPort(a, "0"))
+				if err == nil {
+					l.Close()
+				}
+				return err == nil
+			})
 		}
 		d := start(t, "7777 stream tcp6 nowait.0/0/2/0 root /bin/cat cat\n7778 stream tcp6 nowait.0/0/0/1 root /bin/cat cat\n")
 		try := func(from, to string) bool {
