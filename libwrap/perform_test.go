@@ -31,7 +31,9 @@ func TestMain(m *testing.M) {
 		f()
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	printSummary(code == 0)
+	os.Exit(code)
 }
 
 // child prepares the test binary to run one of children.
