@@ -59,6 +59,13 @@
 // An error in a rule that matches denies, as it does in C; Events then end with
 // its text.
 //
+// Commands run as this process with its environment, through [RunShell]. For
+// others, set Request.Run and Performer.Run, which take the commands of aclexec
+// and spawn: a [Shell] is a user, groups and an environment to run them with.
+//
+//	sh := &libwrap.Shell{Env: env, Credential: cred}
+//	req.Run, p.Run = sh.Run, sh.Run
+//
 // # What it costs
 //
 // The first decision of a process reads the tables up to the rule that matches

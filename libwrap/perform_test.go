@@ -312,6 +312,65 @@ func TestRunShellTimeout(t *testing.T) {
 	t.Error("the child of the command lives on")
 }
 
+// A Shell runs commands with its own environment and nobody else's, and as
+// somebody else if it has a credential.
+func TestShell(t *testing.T) {
+	t.Setenv("LIBWRAP_Q", "ours")
+	out := filepath.Join(t.TempDir(), "out")
+	command := "echo $LIBWRAP_Q $A $B > " + out
+	sh := &Shell{Env: []string{"A=old", "B=b"}}
+	for range 2 { // env does not stay
+		if st, err := sh.Run(t.Context(), command, []string{"A=new"}); err != nil || st.Code != 0 {
+			t.Errorf("Run(%q) = %+v, %v", command, st, err)
+		}
+		if b, _ := os.ReadFile(out); string(b) != "new b\n" {
+			t.Errorf("Run(%q) wrote %q, want %q", command, b, "new b\n")
+		}
+		if want := []string{"A=old", "B=b"}; !slices.Equal(sh.Env, want) {
+			t.Errorf("Env = %q, want %q", sh.Env, want)
+		}
+	}
+}
+
+func TestShellCredential(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("changing the user needs root")
+	}
+	dir, err := os.MkdirTemp("/tmp", "libwrap") // one that others may write to
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(dir, "out")
+	sh := &Shell{
+		Env:        []string{"PATH=/usr/bin:/bin", "A=a"},
+		Credential: &syscall.Credential{Uid: 65001, Gid: 65002, Groups: []uint32{65002, 65003}},
+	}
+	const want = "65001 65002 65002 65003 a b\n"
+	command := "echo $(id -u) $(id -g) $(id -G) $A $B > " + out
+	v := &Verdict{Allowed: true, Events: []Event{{Kind: Setenv, Key: "B", Text: "b"}, {Kind: Spawn, Text: command}}}
+	p := Performer{Run: sh.Run, Log: func(_ syslog.Priority, s string) { t.Error(s) }}
+	if err := p.Perform(t.Context(), v); err != nil {
+		t.Errorf("Perform = %v", err)
+	}
+	if b, err := os.ReadFile(out); string(b) != want {
+		t.Errorf("spawn wrote %q, %v, want %q", b, err, want)
+	}
+	os.Remove(out)
+	r := from("10.0.0.1")
+	r.Run = sh.Run
+	tables := newTables(t, "ALL: ALL: setenv B b: aclexec "+command+"\n", "ALL: ALL\n")
+	if v := tables.Check(t.Context(), r); !v.Allowed {
+		t.Errorf("Check = %+v, want allowed", v)
+	}
+	if b, err := os.ReadFile(out); string(b) != want {
+		t.Errorf("aclexec wrote %q, %v, want %q", b, err, want)
+	}
+}
+
 // TestAclexecHole is the case in which the C library lets everybody in: an
 // aclexec that fails in hosts.allow cancels a catch-all with an option in
 // hosts.deny.
