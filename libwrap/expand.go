@@ -1,5 +1,7 @@
 package libwrap
 
+import "context"
+
 // maxExpansion is the longest an expanded option value may be, in bytes.
 const maxExpansion = 8190
 
@@ -34,6 +36,15 @@ func makeSafe(s *string) string {
 		}
 	}
 	return *s
+}
+
+// Expand replaces the %-sequences of text by what is known of r, cleaned as for
+// a shell, and looks up what is not known yet: %n, %N and %u. The events are
+// the messages. It is what tools show of a request with.
+func (r *Request) Expand(ctx context.Context, text string) (string, []Event) {
+	d := newDecision(ctx, new(Tables), r)
+	out := d.expand(text, maxExpansion)
+	return out, d.v.Events
 }
 
 // expand replaces the % sequences of hosts_access(5). A result of more than

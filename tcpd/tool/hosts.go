@@ -3,7 +3,6 @@ package tool
 import (
 	"context"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 
@@ -67,46 +66,13 @@ func (r *Report) CheckHost(ctx context.Context, host string) int {
 // Expand replaces the % sequences of hosts_access(5), looking up what they ask
 // for, and prints what goes wrong.
 func (r *Report) Expand(ctx context.Context, req *libwrap.Request, text string) string {
-	text, events, err := expand(ctx, req, text)
-	if err != nil {
-		r.Warnf("%v", err)
-	}
+	text, events := req.Expand(ctx, text)
 	for i := range events {
 		if e := &events[i]; e.Kind == libwrap.Log {
-			r.Warnf("%s", strings.TrimPrefix(e.Text, "warning: "+e.Pos.File+", line "+strconv.Itoa(e.Pos.Line)+": "))
+			r.Warnf("%s", strings.TrimPrefix(e.Text, "warning: "))
 		}
 	}
 	return text
-}
-
-// expand has libwrap expand the value of an option in a table of one rule,
-// since it expands nothing else.
-func expand(ctx context.Context, req *libwrap.Request, text string) (string, []libwrap.Event, error) {
-	f, err := os.CreateTemp("", "tcpd")
-	if err != nil {
-		return "", nil, err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString("ALL: ALL: setenv X " + strings.ReplaceAll(text, ":", `\:`) + "\n")
-	if err2 := f.Close(); err == nil {
-		err = err2
-	}
-	if err != nil {
-		return "", nil, err
-	}
-	table, err := libwrap.ReadTable(f.Name())
-	if err != nil {
-		return "", nil, err
-	}
-	tables := libwrap.Tables{Allow: f.Name(), Deny: os.DevNull}
-	v := tables.Apply(ctx, req, table.Rules[0])
-	out := ""
-	for _, e := range v.Events {
-		if e.Kind == libwrap.Setenv {
-			out = e.Text
-		}
-	}
-	return out, v.Events, nil
 }
 
 // NotAddress reports whether s has bytes that no IPv4 address or net has: the
