@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -589,4 +590,48 @@ func TestRestart(t *testing.T) {
 		io.Copy(io.Discard, c)
 	}
 	wantDatagram(t, datagrams, "still here")
+}
+
+// Whoever starts the daemon without standard descriptors does not have its
+// sockets become them.
+func TestClosedDescriptors(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	file, pidFile := writeConf(t, in("%d stream tcp4 nowait $me /bin/cat cat\n%d dgram udp4 wait $me internal echo\n", p, p))
+	for _, args := range [][]string{{"-i"}, nil} {
+		t.Run(fmt.Sprint(args), func(t *testing.T) {
+			subreaper(t)
+			cmd := exec.Command("/bin/sh", append([]string{"-c", `inetd=$1; shift; exec "$inetd" "$@" <&- >&- 2>&-`, "sh", "", "-p", pidFile}, append(args, file)...)...)
+			// The program is known by its name.
+			link := filepath.Join(t.TempDir(), "inetd")
+			if err := os.Symlink(self, link); err != nil {
+				t.Fatal(err)
+			}
+			cmd.Args[4] = link
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "listening", func() bool { return len(inodes(t, "tcp", p)) == 1 })
+			pid := readPid(t, pidFile)
+			c := dial(t, "tcp4", local(p))
+			wantEcho(t, c, "hello\n")
+			wantChild(t, onlyChild(t, proc(pid), "cat"))
+			for fd := range 3 {
+				if to := proc(pid).fds()[fd]; strings.HasPrefix(to, "socket:") {
+					t.Errorf("descriptor %d of the daemon = %s", fd, to)
+				}
+			}
+			wantEcho(t, dial(t, "udp4", local(p)), "hello")
+			syscall.Kill(pid, syscall.SIGTERM)
+			if args == nil {
+				cmd.Wait()
+				if err := waitOrphan(pid); err != nil {
+					t.Errorf("exit = %v", err)
+				}
+			} else if err := cmd.Wait(); err != nil {
+				t.Errorf("exit = %v", err)
+			}
+			c.Close()
+		})
+	}
 }
