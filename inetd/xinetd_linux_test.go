@@ -108,7 +108,8 @@ var scripts = map[string]string{
 	"environ": "tr '\\0' '\\n' < /proc/$$/environ | sort\n",
 	"who":     "for n in Uid Gid Groups; do echo $(grep ^$n: /proc/self/status); done\n",
 	"facts": "echo umask $(umask) nice $(nice) files $(ulimit -Sn) $(ulimit -Hn)\n" +
-		"for n in SigBlk SigIgn; do echo $(grep ^$n: /proc/$$/status); done\n" +
+		// Of the first 31: make(1) ignores one of the others for everybody below.
+		"for n in SigBlk SigIgn; do echo $n $((0x$(sed -n s/^$n:.//p /proc/$$/status) & 0x7fffffff)); done\n" +
 		"echo leads its session $(($(cut -d ' ' -f 6 /proc/$$/stat) == $$))\n",
 	"limits": "awk '/open files|cpu time|address space|data size|resident|stack/ {print $2, $(NF-2), $(NF-1)}' /proc/self/limits\n",
 	"stderr": "echo trouble >&2\n",

@@ -399,8 +399,8 @@ FAIL: s5002 time from=127.0.0.1`,
 			x.ask("127.0.0.1:5002", "")
 		},
 		want: `
-127.0.0.1:5001: "umask 0022 nice 0 files 1000 1000\nSigBlk: 0000000000000000\nSigIgn: 0000000000000000\nleads its session 1\n"
-127.0.0.1:5002: "umask 0027 nice 5 files 99 99\nSigBlk: 0000000000000000\nSigIgn: 0000000000000000\nleads its session 1\n"`,
+127.0.0.1:5001: "umask 0022 nice 0 files 1000 1000\nSigBlk 0\nSigIgn 0\nleads its session 1\n"
+127.0.0.1:5002: "umask 0027 nice 5 files 99 99\nSigBlk 0\nSigIgn 0\nleads its session 1\n"`,
 	},
 	{
 		name: "rlimits",
@@ -981,8 +981,9 @@ func upper(t testing.TB, addr string) {
 	}()
 }
 
-// identd answers every question of RFC 1413 with one text.
-func identd(t testing.TB, text string) {
+// identd answers every question of RFC 1413 with one text, until it is told to
+// stop or the test ends.
+func identd(t testing.TB, text string) (stop func()) {
 	l, err := net.Listen("tcp", ":113")
 	if err != nil {
 		t.Fatal(err)
@@ -999,4 +1000,5 @@ func identd(t testing.TB, text string) {
 			c.Close()
 		}
 	}()
+	return func() { l.Close() }
 }

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// logging is a service that says nothing and logs to a file.
+func logging(port int, file string, lines ...string) string {
+	return block(fmt.Sprintf("l%d", port), append([]string{
+		"type = UNLISTED", fmt.Sprintf("port = %d", port), "socket_type = stream", "wait = no", "user = " + me, "cps = 0 0",
+		"server = /bin/cat", "log_type = FILE " + file, "log_on_success = HOST",
+	}, lines...)...)
+}
+
+func size(t testing.TB, file string) int64 {
+	t.Helper()
+	fi, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fi.Size()
+}
+
+// A log file is written to up to its limits, each of which is told of once,
+// and again when it has become shorter or another.
+func TestLogLimits(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	file := filepath.Join(t.TempDir(), "log")
+	d := start(t, logging(p, file+" 200 400"))
+	line := len(fmt.Sprintf("26/11/20@10:00:00: START: l%d from=127.0.0.1\n", p))
+	client := func() { wantAnswer(t, "tcp4", local(p), "x", "x") }
+	soft, hard := regexp.QuoteMeta(file)+` is over its soft limit of 200 bytes$`, regexp.QuoteMeta(file)+` has its hard limit of 400 bytes: logging there stops until it is smaller$`
+	fill := func() {
+		t.Helper()
+		mark := d.log.mark()
+		for range 400/line + 5 {
+			client()
+		}
+		d.log.wait(t, mark, soft)
+		d.log.wait(t, mark, hard)
+		// The lines are written one after the other.
+		if got := size(t, file); got > 400 || got < int64(400-line-10) {
+			t.Errorf("size of a log with a hard limit of 400 = %d", got)
+		}
+		for _, re := range []string{soft, hard} {
+			if n := d.log.count(mark, re); n != 1 {
+				t.Errorf("%d lines like %q, want 1", n, re)
+			}
+		}
+	}
+	fill()
+	// Rotation, as logrotate does it: another file, or the same made empty.
+	if err := os.Rename(file, file+".1"); err != nil {
+		t.Fatal(err)
+	}
+	client()
+	eventually(t, "a new log", func() bool { fi, err := os.Stat(file); return err == nil && fi.Size() > 0 })
+	fill()
+	if err := os.Truncate(file, 0); err != nil {
+		t.Fatal(err)
+	}
+	fill()
+	for name := range map[string]bool{file: true, file + ".1": true} {
+		for _, l := range strings.SplitAfter(readAll(t, name), "\n") {
+			if !regexp.MustCompile(fmt.Sprintf(`^(\d\d/\d+/\d+@\d\d:\d\d:\d\d: START: l%d from=127\.0\.0\.1\n)?$`, p)).MatchString(l) {
+				t.Errorf("line of %s = %q", name, l)
+			}
+		}
+	}
+}
+
+func readAll(t testing.TB, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// A log file is nobody's way to others' files, and one that cannot be written
+// costs no service.
+func TestLogTrouble(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	precious := filepath.Join(dir, "precious")
+	if err := os.WriteFile(precious, []byte("data"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(precious, link); err != nil {
+		t.Fatal(err)
+	}
+	missing := filepath.Join(dir, "no", "log")
+	a, b, c := freePort(t), freePort(t), freePort(t)
+	d := start(t, logging(a, link)+logging(b, missing)+logging(c, dir))
+	for range 5 {
+		for _, p := range []int{a, b, c} {
+			wantAnswer(t, "tcp4", local(p), "x", "x")
+		}
+	}
+	d.log.wait(t, 0, regexp.QuoteMeta("open "+link+": too many levels of symbolic links"))
+	d.log.wait(t, 0, regexp.QuoteMeta("open "+missing+": no such file or directory"))
+	d.log.wait(t, 0, regexp.QuoteMeta("open "+dir+": is a directory"))
+	if n := d.log.count(0, `inetd: .*open /`); n != 3 {
+		t.Errorf("%d lines about three files that cannot be opened", n)
+	}
+	if text := readAll(t, precious); text != "data" {
+		t.Errorf("file that the link names = %q, want it unchanged", text)
+	}
+	// When it can be written, it is.
+	if err := os.Mkdir(filepath.Dir(missing), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	wantAnswer(t, "tcp4", local(b), "x", "x")
+	eventually(t, "a line in the log", func() bool { text, _ := os.ReadFile(missing); return strings.Contains(string(text), "START") })
+}
+
+// What is logged is in the file when the daemon has ended.
+func TestLogAtTheEnd(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	file := filepath.Join(t.TempDir(), "log")
+	d := start(t, strings.Replace(logging(p, file), "server = /bin/cat", "access_times = 0:00-24:00\n\tserver = /bin/cat\n\tlog_on_failure = HOST\n\tno_access = 127.0.0.0", 1))
+	const clients = 200
+	for range clients {
+		if got, _ := ask("tcp4", local(p), ""); got != "" {
+			t.Fatalf("answer to a client that is refused = %q", got)
+		}
+	}
+	d.signal(os.Interrupt)
+	<-d.done
+	if n := strings.Count(readAll(t, file), "FAIL: "); n != clients {
+		t.Errorf("%d lines for %d refused clients", n, clients)
+	}
+}
