@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -267,4 +269,41 @@ func TestSystemIdent(t *testing.T) {
 			t.Errorf("LookupUser without a server = %q", u)
 		}
 	})
+}
+
+// A lookup that is given up leaves no socket behind.
+func TestSystemIdentGivesUp(t *testing.T) {
+	asked := make(chan struct{})
+	addr := identServer(t, func(c net.Conn) {
+		c.Read(make([]byte, 100))
+		close(asked)
+		c.Read(make([]byte, 100)) // until the other side goes
+	})
+	local := net.IPv4(127, 115, byte(os.Getpid()>>8), byte(os.Getpid()))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-asked
+		cancel()
+	}()
+	u, err := System{}.LookupUser(ctx, Endpoint{Addr: addr, Port: 1000, HasPort: true}, Endpoint{Addr: local.String(), Port: 22, HasPort: true})
+	if !errors.Is(err, context.Canceled) && !errors.Is(err, io.EOF) {
+		t.Errorf("LookupUser = %q, %v, want %v", u, err, context.Canceled)
+	}
+	open := func() int {
+		for fd := range 4096 {
+			if sa, err := syscall.Getsockname(fd); err == nil {
+				if a, ok := sa.(*syscall.SockaddrInet4); ok && local.Equal(net.IP(a.Addr[:])) {
+					return fd
+				}
+			}
+		}
+		return -1
+	}
+	for range 500 {
+		if open() < 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("descriptor %d is still open", open())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -129,7 +130,15 @@ func (System) LookupUser(ctx context.Context, client, server Endpoint) (string, 
 		err  error
 	}
 	done := make(chan answer, 1)
-	stop := context.AfterFunc(ctx, func() { syscall.Shutdown(fd, syscall.SHUT_RDWR) })
+	var mu sync.Mutex
+	closed := false
+	stop := context.AfterFunc(ctx, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if !closed { // else it is somebody else's by now
+			syscall.Shutdown(fd, syscall.SHUT_RDWR)
+		}
+	})
 	go func() {
 		var a answer
 		if a.err = syscall.Bind(fd, local); a.err == nil {
@@ -137,9 +146,11 @@ func (System) LookupUser(ctx context.Context, client, server Endpoint) (string, 
 				a.user, a.err = AskIdent(rawConn(fd), client.Port, server.Port)
 			}
 		}
-		if stop() {
-			syscall.Close(fd)
-		}
+		stop()
+		mu.Lock()
+		closed = true
+		syscall.Close(fd)
+		mu.Unlock()
 		done <- a
 	}()
 	select {
