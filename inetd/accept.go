@@ -103,6 +103,9 @@ func (s *server) connect(l *listener) {
 		l.fd = fresh
 		s.setMode(l)
 		s.watch(l)
+		if fd < 0 {
+			return
+		}
 		s.screen(conn{fd: fd, own: true, peer: peer, l: l, e: l.entry})
 	case sock.Gone(err):
 	case sock.Scarce(err):

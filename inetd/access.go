@@ -98,7 +98,8 @@ func (s *server) screen(c conn) {
 		if ask {
 			q.access = g.access
 		}
-		q.ident = c.own && c.peer.IsValid() && (g.IDOnly || g.Log.OnSuccess&conf.LogUserID != 0)
+		// To ask about who asks who asks would have no end.
+		q.ident = c.own && c.peer.IsValid() && e.Port != identPort && (g.IDOnly || g.Log.OnSuccess&conf.LogUserID != 0)
 	}
 	if e.wrapped.daemon != "" {
 		q.request = s.request(c)
@@ -161,6 +162,8 @@ func (q *inquiry) ask(c conn, tables *libwrap.Tables) {
 		q.user, q.userErr = netwrap.Lookup{}.LookupUser(ctx, endpoint(c.peer), endpoint(sock.Local(c.fd)))
 	}
 }
+
+const identPort = 113
 
 // identPatience bounds the question who owns a client's connection.
 const identPatience = 10 * time.Second

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/signal"
 	"runtime"
 	"strconv"
 	"strings"
@@ -81,8 +82,9 @@ func detach(o *options) error {
 // A pidFile is locked for as long as its daemon lives, so that a second one
 // neither overwrites nor removes it.
 type pidFile struct {
-	f    *os.File
-	name string
+	f        *os.File
+	name     string
+	writeErr error // why the number is not in it
 }
 
 const defaultPidFile = "/run/inetd.pid"
@@ -113,11 +115,8 @@ func lockPidFile(o *options, root bool) (*pidFile, error) {
 	if err == nil {
 		_, err = f.WriteString(strconv.Itoa(os.Getpid()) + "\n")
 	}
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return &pidFile{f, name}, nil
+	// The lock needs no room on the disk.
+	return &pidFile{f, name, err}, nil
 }
 
 // remove removes the file unless somebody has put another in its place.
@@ -153,4 +152,38 @@ func spareThreads() {
 	}
 	here.Wait()
 	close(leave)
+}
+
+// asInit is what the first process of a container has to do besides: take away
+// the dead that no other process does. It starts the daemon as a child, passes
+// signals on to it and ends as it ends.
+func asInit() (status int, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return 1, err
+	}
+	sigs := make(chan os.Signal, 16)
+	signal.Notify(sigs, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGALRM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGABRT)
+	p, err := os.StartProcess(self, os.Args, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+	if err != nil {
+		return 1, err
+	}
+	go func() {
+		for sig := range sigs {
+			unix.Kill(p.Pid, sig.(unix.Signal))
+		}
+	}()
+	for {
+		var ws unix.WaitStatus
+		pid, err := unix.Wait4(-1, &ws, 0, nil)
+		switch {
+		case err == unix.EINTR, pid != p.Pid && err == nil:
+		case err != nil:
+			return 1, fmt.Errorf("wait4: %w", err)
+		case ws.Signaled():
+			return 128 + int(ws.Signal()), nil
+		default:
+			return ws.ExitStatus(), nil
+		}
+	}
 }

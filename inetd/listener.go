@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"time"
 
 	"inetd/inetd/sock"
@@ -18,6 +19,7 @@ type listener struct {
 	addr        sock.Addr
 	opts        sock.Options // in force
 	fd          int          // -1 is closed
+	path        os.FileInfo  // of a unix-domain socket
 	watched     bool         // in the event set
 	fenced      bool         // the kernel keeps clients away
 	refusing    bool         // bound, and clients are refused
@@ -51,7 +53,7 @@ func (s *server) openNow(l *listener) bool {
 	fd, err := s.bind(l.addr, e.opts)
 	if err == nil {
 		if err = s.ready(l, fd); err != nil {
-			sock.Close(fd, l.addr)
+			sock.Close(fd, l.addr, sock.Path(l.addr))
 		}
 	}
 	if err != nil {
@@ -67,7 +69,7 @@ func (s *server) openNow(l *listener) bool {
 		l.retry = nil
 		s.log.info("%s: %s: listening now", e.label, l.addr)
 	}
-	l.fd, l.opts = fd, e.opts
+	l.fd, l.opts, l.path = fd, e.opts, sock.Path(l.addr)
 	l.refusing = e.resting && l.addr.Type != sock.Dgram
 	s.setMode(l)
 	s.publish(l)
@@ -118,7 +120,7 @@ func (s *server) close(l *listener) {
 	}
 	s.unpublish(l)
 	s.unwatch(l)
-	sock.Close(l.fd, l.addr)
+	sock.Close(l.fd, l.addr, l.path)
 	l.fd = -1
 }
 

@@ -175,6 +175,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if o.check {
 		return check(o, stdout, stderr)
 	}
+	if os.Getpid() == 1 && o.foreground {
+		status, err := asInit()
+		if err != nil {
+			fmt.Fprintf(stderr, "%s: %v\n", name, err)
+		}
+		return status
+	}
 	parent := inherited()
 	if err := serve(o, parent, stderr); err != nil {
 		if parent != nil {
@@ -229,6 +236,9 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	}
 	if !ld.root {
 		s.log.warn("not root: servers run as uid %d, the user field has no effect", os.Geteuid())
+	}
+	if pid != nil && pid.writeErr != nil {
+		s.log.warn("%v", pid.writeErr)
 	}
 	s.report(cfg)
 	s.apply(cfg)

@@ -215,7 +215,7 @@ func (s *server) update(l *listener, e *entry) {
 		return
 	}
 	s.setMode(l)
-	s.publish(l) // the port mapper may have been restarted
+	s.renew(l)
 	s.watch(l)
 }
 

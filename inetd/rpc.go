@@ -51,8 +51,12 @@ func (l *listener) mappings() []rpcbind.Mapping {
 	return []rpcbind.Mapping{m, m6}
 }
 
-// publish registers a listener of an RPC entry; for others it does nothing.
-func (s *server) publish(l *listener) {
+// publish registers a listener of an RPC entry, and renew does it again, since
+// the port mapper may have been restarted; for others they do nothing.
+func (s *server) publish(l *listener) { s.register(l, rpcbind.Set) }
+func (s *server) renew(l *listener)   { s.register(l, rpcbind.Renew) }
+
+func (s *server) register(l *listener, set func(context.Context, rpcbind.Mapping) error) {
 	if l.entry.RPC == nil || l.fd < 0 {
 		return
 	}
@@ -63,7 +67,7 @@ func (s *server) publish(l *listener) {
 	s.enqueue(label, func() {
 		var errs []error
 		for _, m := range ms {
-			errs = append(errs, rpcbind.Set(context.Background(), m))
+			errs = append(errs, set(context.Background(), m))
 		}
 		err := errors.Join(errs...)
 		s.set.Post(func() { s.published(l, label, pos, err) })

@@ -42,6 +42,8 @@ type client struct {
 	conn net.Conn
 	xid  uint32
 	old  bool // it speaks version 2 only
+
+	renew bool // what is set stands already
 }
 
 // change registers or removes one version; ok is false when the entry there
@@ -67,6 +69,13 @@ func (c *client) change(m Mapping, vers uint32, set bool) (ok bool, err error) {
 }
 
 func (c *client) rpcb(m Mapping, vers uint32, set bool) (bool, error) {
+	if c.renew {
+		// True for an entry with this address too.
+		ok, err := c.ask(rpcbVers, procSet, appendRPCB(nil, m.Program, vers, m.Netid, m.uaddr(), owner()))
+		if ok || err != nil {
+			return ok, err
+		}
+	}
 	ok, err := c.ask(rpcbVers, procUnset, appendRPCB(nil, m.Program, vers, m.Netid, "", owner()))
 	if err != nil || !set {
 		return ok, err

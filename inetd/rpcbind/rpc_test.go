@@ -98,7 +98,7 @@ func TestCheck(t *testing.T) {
 		{Mapping{7, 1<<32 - 1, 1<<32 - 1, "tcp", addr("0.0.0.0:1")}, ErrNoPortMapper.Error()},
 		{Mapping{7, 0, MaxVersions - 1, "tcp", addr("0.0.0.0:1")}, ErrNoPortMapper.Error()},
 	} {
-		err := apply(context.Background(), nil, tt.m, true)
+		err := apply(context.Background(), nil, tt.m, true, false)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("Set(%+v) = %v, want %q", tt.m, err, tt.want)
 		}
@@ -324,7 +324,7 @@ func TestVersion2Only(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.turns[0].call = hex.EncodeToString(appendRPCB(appendUint32s(nil, rpcbVers, procUnset),
 				tt.m.Program, tt.m.Low, tt.m.Netid, "", owner()))
-			err := apply(context.Background(), serve(t, tt.turns), tt.m, tt.set)
+			err := apply(context.Background(), serve(t, tt.turns), tt.m, tt.set, false)
 			if tt.err == "" && err != nil || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
 				t.Errorf("apply(%v, set %v) = %v, want %q", tt.m, tt.set, err, tt.err)
 			}
@@ -344,7 +344,7 @@ func TestSomeRefused(t *testing.T) {
 			turn{hex.EncodeToString(appendRPCB(appendUint32s(nil, 3, 2), 7, v.vers, "udp", "", owner())), "00000000" + v.ok},
 			turn{hex.EncodeToString(appendRPCB(appendUint32s(nil, 3, 1), 7, v.vers, "udp", "0.0.0.0.2.188", owner())), "00000000" + v.ok})
 	}
-	err := apply(context.Background(), serve(t, turns), m, true)
+	err := apply(context.Background(), serve(t, turns), m, true, false)
 	if err == nil || !strings.HasPrefix(err.Error(), "7/3-5 udp: refused for version 3, 5:") {
 		t.Errorf("Set(%v) = %v, want versions 3 and 5 refused", m, err)
 	}
@@ -374,7 +374,7 @@ func TestSilence(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
-	if err := apply(ctx, []place{{"unix", path}}, m, true); !errors.Is(err, context.DeadlineExceeded) {
+	if err := apply(ctx, []place{{"unix", path}}, m, true, false); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Set with a deadline = %v, want %v", err, context.DeadlineExceeded)
 	}
 	(<-called).Close()
@@ -382,7 +382,7 @@ func TestSilence(t *testing.T) {
 	ctx, cancel = context.WithCancel(context.Background())
 	defer cancel()
 	got := make(chan error, 1)
-	go func() { got <- apply(ctx, []place{{"unix", path}}, m, true) }()
+	go func() { got <- apply(ctx, []place{{"unix", path}}, m, true, false) }()
 	conn := <-called
 	cancel()
 	if err := <-got; !errors.Is(err, context.Canceled) {
@@ -410,7 +410,7 @@ func TestNoPortMapper(t *testing.T) {
 	closed := fmt.Sprintf("127.0.0.1:%d", sa.(*unix.SockaddrInet4).Port)
 	at := []place{{"unix", dir + "/none"}, {"tcp", closed}}
 	m := Mapping{7, 1, 1, "tcp", netip.MustParseAddrPort("0.0.0.0:1")}
-	err = apply(context.Background(), at, m, true)
+	err = apply(context.Background(), at, m, true, false)
 	want := fmt.Sprintf("no port mapper answers: %s/none: no such file or directory; %s: connection refused", dir, closed)
 	if !errors.Is(err, ErrNoPortMapper) || err.Error() != want {
 		t.Errorf("Set = %v, want %v", err, want)

@@ -60,12 +60,17 @@ func versions(low, high uint32) string {
 // server that still lives. If some versions are refused, the others stand and
 // the error names those that are not. What only a newer port mapper can do is
 // errors.ErrUnsupported.
-func Set(ctx context.Context, m Mapping) error { return apply(ctx, places, m, true) }
+func Set(ctx context.Context, m Mapping) error { return apply(ctx, places, m, true, false) }
+
+// Renew is Set for a mapping that was registered already: nothing is removed as
+// long as it stands, so that nobody who asks meanwhile is told that there is no
+// such service. A port mapper that has forgotten it registers it anew.
+func Renew(ctx context.Context, m Mapping) error { return apply(ctx, places, m, true, true) }
 
 // Unset removes every version of m. That nothing was registered is no error.
-func Unset(ctx context.Context, m Mapping) error { return apply(ctx, places, m, false) }
+func Unset(ctx context.Context, m Mapping) error { return apply(ctx, places, m, false, false) }
 
-func apply(ctx context.Context, places []place, m Mapping, set bool) error {
+func apply(ctx context.Context, places []place, m Mapping, set, renew bool) error {
 	if err := m.check(set); err != nil {
 		return fmt.Errorf("%v: %w", m, err)
 	}
@@ -78,7 +83,7 @@ func apply(ctx context.Context, places []place, m Mapping, set bool) error {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
 
-	c := &client{conn: conn}
+	c := &client{conn: conn, renew: renew}
 	var refused []string
 	for i := range m.High - m.Low + 1 {
 		ok, err := c.change(m, m.Low+i, set)

@@ -168,12 +168,12 @@ func inside(t *testing.T) {
 				t.Skip("no IPv6 here")
 			}
 			for range 20 {
-				if err := apply(t.Context(), []place{p}, tcp, true); err != nil {
+				if err := apply(t.Context(), []place{p}, tcp, true, false); err != nil {
 					t.Fatalf("Set(%v) by %s = %v", tcp, p.addr, err)
 				}
 				want(t, "set by "+p.addr, "1 tcp 0.0.0.0.2.193 superuser",
 					"2 tcp 0.0.0.0.2.193 superuser", "3 tcp 0.0.0.0.2.193 superuser")
-				if err := apply(t.Context(), []place{p}, tcp, false); err != nil {
+				if err := apply(t.Context(), []place{p}, tcp, false, false); err != nil {
 					t.Fatalf("Unset(%v) by %s = %v", tcp, p.addr, err)
 				}
 				want(t, "unset by "+p.addr)

@@ -49,7 +49,7 @@ func listenBatch(t testing.TB, a Addr) netip.AddrPort {
 		unix.Close(stop[1])
 		<-done
 		unix.Close(stop[0])
-		Close(fd, a)
+		Close(fd, a, Path(a))
 	})
 	if a.Path != "" {
 		return netip.AddrPort{}
@@ -196,7 +196,7 @@ func bound(t testing.TB, a Addr) int {
 	if err != nil {
 		t.Skipf("no socket at %v here: %v", a, err)
 	}
-	t.Cleanup(func() { Close(fd, a) })
+	t.Cleanup(func() { Close(fd, a, Path(a)) })
 	if a.Path == "" {
 		if err := EnablePktinfo(fd, a.IP.Addr().Is6()); err != nil {
 			t.Fatalf("EnablePktinfo: %v", err)

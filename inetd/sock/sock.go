@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -252,10 +251,21 @@ func Listen(fd int, a Addr, o Options) error {
 	return nil
 }
 
-// Close closes the socket and removes the path of a unix-domain one.
-func Close(fd int, a Addr) {
+// Path is the socket file of a unix-domain socket that was just bound, nil for
+// others.
+func Path(a Addr) os.FileInfo {
+	if a.Path == "" {
+		return nil
+	}
+	fi, _ := os.Lstat(a.Path)
+	return fi
+}
+
+// Close closes a socket and removes path, what Path said of it, unless
+// somebody has put something else in its place.
+func Close(fd int, a Addr, path os.FileInfo) {
 	unix.Close(fd)
-	if a.Path != "" && !strings.HasPrefix(a.Path, "@") {
+	if now := Path(a); path != nil && now != nil && os.SameFile(path, now) {
 		os.Remove(a.Path)
 	}
 }
@@ -363,8 +373,9 @@ func SetNonblock(fd int, on bool) { unix.SetNonblock(fd, on) }
 
 // Split gives the peer of the datagram at the head of fd's queue a socket of
 // its own, the old one, which keeps the queue and is connected to the peer. A
-// new socket takes its place at the address. Whatever else had arrived in that
-// instant stays with the old socket.
+// new socket takes its place at the address. If others have sent something in
+// that instant it is dropped, with what came before it, so that no server
+// answers one client what another has asked; conn is -1 if nothing is left.
 func Split(fd int, a Addr, o Options) (conn, listener int, peer netip.AddrPort, err error) {
 	d, ok := Peek(fd)
 	if !ok {
@@ -383,6 +394,15 @@ func Split(fd int, a Addr, o Options) (conn, listener int, peer netip.AddrPort, 
 	if err := unix.Connect(fd, Sockaddr(d.From)); err != nil {
 		unix.Close(listener)
 		return -1, -1, peer, fmt.Errorf("connect: %w", err)
+	}
+	left := true
+	for left && strangers(fd, d.From) {
+		Drop(fd)
+		_, left = Peek(fd)
+	}
+	if !left {
+		unix.Close(fd)
+		return -1, listener, d.From, reuse(listener, 0)
 	}
 	SetNonblock(fd, false)
 	return fd, listener, d.From, reuse(listener, 0)

@@ -70,6 +70,12 @@ func Resume(fd int, a Addr, o Options) error { return Listen(fd, a, o) }
 // taken: these systems let a socket be bound beside connected ones.
 func taken(uint16) bool { return true }
 
+// strangers: a queue can be seen at its head only.
+func strangers(fd int, peer netip.AddrPort) bool {
+	d, ok := Peek(fd)
+	return ok && d.From != peer
+}
+
 // stamped and stamp: when a datagram arrived is not asked here.
 func stamped(int) (done func()) { return func() {} }
 

@@ -144,6 +144,27 @@ func taken(port uint16) bool {
 	return false
 }
 
+// strangers says whether a queue holds datagrams of others than peer. With
+// SO_PEEK_OFF each look goes on where the last one ended.
+func strangers(fd int, peer netip.AddrPort) bool {
+	const enough = 256
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEEK_OFF, 0) != nil {
+		return false
+	}
+	defer unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEEK_OFF, -1)
+	buf := make([]byte, maxDatagram)
+	for range enough {
+		_, from, err := unix.Recvfrom(fd, buf, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		if err != nil {
+			return false
+		}
+		if AddrPort(from) != peer {
+			return true
+		}
+	}
+	return true
+}
+
 // stamped has the kernel tell when datagrams arrived until done is called:
 // servers that get the socket do not expect that. A datagram that was not
 // stamped when it came is stamped when it is first looked at.

@@ -389,7 +389,7 @@ func TestUnix(t *testing.T) {
 		if fd, err = Bind(a, o); err != nil {
 			t.Errorf("Bind of a stale socket: %v", err)
 		}
-		Close(fd, a)
+		Close(fd, a, Path(a))
 		if _, err := os.Lstat(a.Path); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("socket after Close: %v, want it gone", err)
 		}
@@ -445,7 +445,7 @@ func TestUnixOwner(t *testing.T) {
 	if got, want := stat(), "4711:43 666"; got != want {
 		t.Errorf("socket after Own = %s, want %s", got, want)
 	}
-	Close(fd, a)
+	Close(fd, a, Path(a))
 }
 
 func TestShed(t *testing.T) {
