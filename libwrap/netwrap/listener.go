@@ -176,9 +176,13 @@ func (l *Listener) finish(ctx context.Context, c net.Conn, r *libwrap.Request, v
 	if p.Conn, ok = c.(libwrap.Conn); !ok {
 		p.Conn = notTCP{c}
 	}
-	c.SetWriteDeadline(time.Now().Add(l.Timeout))
+	// For reading too: the first write on a connection with TLS shakes hands.
+	c.SetDeadline(time.Now().Add(l.Timeout))
+	stop := context.AfterFunc(l.ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
 	err := p.Perform(ctx, v)
-	c.SetWriteDeadline(time.Time{})
+	if stop() { // else the listener is closed, and the connection will be
+		c.SetDeadline(time.Time{})
+	}
 	for i := range v.Events {
 		switch e := &v.Events[i]; e.Kind {
 		case libwrap.Setenv, libwrap.Umask, libwrap.Nice, libwrap.SetUser, libwrap.SetGroup:

@@ -370,6 +370,68 @@ func TestListenerClose(t *testing.T) {
 	}
 }
 
+// A client that does not read its banner holds up neither Close nor anybody
+// else.
+func TestListenerCloseBanner(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "testd"), []byte(strings.Repeat("come back tomorrow\n", 50000)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tb := tables(t, "testd: 127.0.0.2\n", "testd: ALL: banners "+dir+"\n")
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln := Wrap(small{inner}, "testd")
+	ln.Tables, ln.Log = tb, func(syslog.Priority, string) {}
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprintln(c, "welcome")
+			c.Close()
+		}
+	}()
+	c, err := net.Dial("tcp", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Read(make([]byte, 1)); err != nil { // the banner is under way
+		t.Fatal(err)
+	}
+	if got := talk(t, "127.0.0.2", inner.Addr().String()); got != "welcome\n" {
+		t.Errorf("behind a slow banner got %q", got)
+	}
+	closed := make(chan struct{})
+	go func() {
+		ln.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(10 * time.Second):
+		t.Fatal("Close waits for a client to take its banner")
+	}
+}
+
+// small is a listener whose connections buffer little.
+type small struct{ net.Listener }
+
+func (l small) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		err = c.(*net.TCPConn).SetWriteBuffer(4096)
+	}
+	return c, err
+}
+
 type asking struct {
 	stall
 	asked chan struct{}
