@@ -148,6 +148,29 @@ func TestEdit(t *testing.T) {
 			_, err = f.WriteAt([]byte(text), 0)
 			return err
 		}},
+		// Between files that never change themselves.
+		{"symlink", func(path, text string) error {
+			target := path + "." + text[len(text)-2:len(text)-1]
+			if _, err := os.Stat(target); err != nil {
+				if err := os.WriteFile(target, []byte(text), 0o644); err != nil {
+					return err
+				}
+			}
+			if err := os.Symlink(target, path+".new"); err != nil {
+				return err
+			}
+			return os.Rename(path+".new", path)
+		}},
+		{"hard link", func(path, text string) error {
+			target := path + "." + text[len(text)-2:len(text)-1]
+			if _, err := os.Stat(target); err != nil {
+				if err := os.WriteFile(target, []byte(text), 0o644); err != nil {
+					return err
+				}
+			}
+			os.Remove(path)
+			return os.Link(target, path)
+		}},
 		{"remove", func(path, text string) error {
 			if err := os.Remove(path); err != nil {
 				return err
