@@ -31,7 +31,7 @@ bin/inetd: FORCE
 	$(BUILD) -o $@ ./inetd
 # A program that lives for a millisecond leaves out what the runtime does for
 # others; see HACKING. LEAN= builds an ordinary one.
-LEAN = `GO='$(GO)' sh tcpd/lean.sh bin/lean`
+LEAN = `GO='$(GO)' sh tcpd/lean.sh bin/.lean`
 bin/tcpd: FORCE
 	$(BUILD) $(LEAN) -o $@ ./tcpd
 bin/%: FORCE

@@ -81,6 +81,7 @@ func (s *server) acceptOne(l *listener) bool {
 		return false
 	default:
 		s.log.warn("%s: accept: %v", l.entry.label, err)
+		s.pause(l)
 		return false
 	}
 	c := conn{fd: fd, own: true, peer: peer, l: l, e: l.entry}
@@ -96,16 +97,13 @@ func (s *server) acceptOne(l *listener) bool {
 // its own that is connected to the peer, from the address that was asked, so
 // that further datagrams of that peer go to the one server it gets.
 func (s *server) connect(l *listener) {
+	s.unwatch(l)
+	defer s.watch(l)
 	fd, fresh, peer, err := sock.Split(l.fd, l.addr, l.entry.opts)
 	switch {
 	case err == nil:
-		s.unwatch(l)
 		l.fd = fresh
 		s.setMode(l)
-		s.watch(l)
-		if fd < 0 {
-			return
-		}
 		s.screen(conn{fd: fd, own: true, peer: peer, l: l, e: l.entry})
 	case sock.Gone(err):
 	case sock.Scarce(err):

@@ -34,17 +34,25 @@ type wrapping struct {
 
 // wrap finds out what -l, -w and -W mean for an entry. A program called tcpd is
 // replaced by the daemon it would have become.
-func (sp *spec) wrap(o *options) {
-	switch x := sp.Xinetd; {
+func (sp *spec) wrap(o *options, l *conf.ErrorList) {
+	x := sp.Xinetd
+	asked := o.wrapExternal
+	switch {
+	case x != nil: // as the service says, -l or not
+		asked = x.Libwrap != ""
+	case sp.Internal != "":
+		asked = o.wrapInternal
+	}
+	tcpd := x == nil && path.Base(sp.Program) == "tcpd"
+	switch {
+	case !asked:
+	case sp.Wait && sp.Socktype == conf.Stream && !tcpd:
+		l.Warnf(sp.Pos, "", "%s: hosts.allow and hosts.deny are not asked: its server accepts its clients itself", sp.label)
 	case x != nil:
-		// xinetd asks or not as the service says, -l or not.
 		sp.wrapped.daemon = x.Libwrap
-	case sp.Internal != "" && !o.wrapInternal, sp.Internal == "" && !o.wrapExternal:
-	case sp.Wait && sp.Socktype == conf.Stream && path.Base(sp.Program) != "tcpd":
-		// The server accepts, so nobody knows here who comes.
 	case sp.Internal != "":
 		sp.wrapped.daemon = sp.Name
-	case path.Base(sp.Program) == "tcpd":
+	case tcpd:
 		sp.wrapped = wrapping{daemon: sp.Args[0], tcpd: true}
 		real := realDaemonDir + "/" + sp.Args[0]
 		if strings.HasPrefix(sp.Args[0], "/") {
@@ -53,14 +61,21 @@ func (sp *spec) wrap(o *options) {
 		}
 		sp.plan.Path = real
 		sp.plan.Argv = append([]string{sp.wrapped.daemon}, sp.Args[1:]...)
+		if err := executable(real); err != nil {
+			l.Warnf(sp.Pos, conf.FieldArgs, "behind tcpd: %w", err)
+		}
 	default:
 		sp.wrapped.daemon = path.Base(sp.Args[0])
 	}
 }
 
 // maxChecks bounds the decisions that wait for names, ident servers or
-// commands at one time. Clients beyond it are refused.
-const maxChecks = 256
+// commands at one time, in all and for one client (an IPv6 client is its /64).
+// Clients beyond it are refused.
+const (
+	maxChecks       = 256
+	maxClientChecks = 64
+)
 
 // An inquiry is what has to be found out about a client and may take time, and
 // what came of it. It is made in the loop, so that a reload does not change
@@ -85,7 +100,7 @@ type inquiry struct {
 // loop.
 func (s *server) screen(c conn) {
 	e := c.e
-	if e.resting {
+	if e.resting || e.gone {
 		s.drop(c)
 		return
 	}
@@ -114,16 +129,25 @@ func (s *server) screen(c conn) {
 		s.decided(c, &q)
 		return
 	}
-	if s.checks >= maxChecks {
+	who := admit.Source(c.peer.Addr())
+	if s.checks >= maxChecks || s.checking[who] >= maxClientChecks {
+		if q.access == nil && (q.request == nil || q.verdict != nil) && !e.gate.IDOnly {
+			s.decided(c, &q) // only its name for the log is missing
+			return
+		}
 		s.deny(c, failProcess, "too many access checks under way")
 		return
 	}
 	s.checks++
+	s.checking[who]++
 	s.hold(c)
 	go func() {
 		q.ask(c, s.tables)
 		s.set.Post(func() {
 			s.checks--
+			if s.checking[who]--; s.checking[who] == 0 {
+				delete(s.checking, who)
+			}
 			s.unhold(c)
 			if !c.own && c.l.fd != c.fd {
 				return // closed by a reload
@@ -229,8 +253,13 @@ func (s *server) wrapped(c *conn, q *inquiry) bool {
 	default:
 		logf(v.AllowSeverity, fmt.Sprintf("connection from %s, service %s (%s)", who, c.e.Name, c.e.Proto))
 	}
-	if c.e.plan != nil {
+	switch {
+	case c.e.plan != nil:
 		c.plan = planFor(c.e.plan, v.Child())
+	case v.Delegated: // a built-in, or a connection passed on
+		p := &child.Plan{Env: c.e.shell.Env}
+		p.SetCredential(c.e.shell.Credential)
+		c.plan = planFor(p, v.Child())
 	}
 	return true
 }

@@ -14,7 +14,7 @@ import (
 // admit decides whether a conn gets a server.
 func (s *server) admit(c conn) {
 	e := c.e
-	if e.resting {
+	if e.resting || e.gone {
 		s.drop(c)
 		return
 	}

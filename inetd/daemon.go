@@ -99,17 +99,9 @@ func lockPidFile(o *options, root bool) (*pidFile, error) {
 		}
 		name = defaultPidFile
 	}
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+	f, err := openLocked(name)
 	if err != nil {
 		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		text, _ := io.ReadAll(io.LimitReader(f, 32))
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%s: another inetd is running, pid %s", name, strings.TrimSpace(string(text)))
-		}
-		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	err = f.Truncate(0)
 	if err == nil {
@@ -117,6 +109,31 @@ func lockPidFile(o *options, root bool) (*pidFile, error) {
 	}
 	// The lock needs no room on the disk.
 	return &pidFile{f, name, err}, nil
+}
+
+// openLocked returns the file that is at name, locked: one that its daemon
+// removed between the opening and the lock is not that.
+func openLocked(name string) (*os.File, error) {
+	for {
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			text, _ := io.ReadAll(io.LimitReader(f, 32))
+			f.Close()
+			if errors.Is(err, unix.EWOULDBLOCK) {
+				return nil, fmt.Errorf("%s: another inetd is running, pid %s", name, strings.TrimSpace(string(text)))
+			}
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		mine, err1 := f.Stat()
+		there, err2 := os.Lstat(name)
+		if err1 == nil && err2 == nil && os.SameFile(mine, there) {
+			return f, nil
+		}
+		f.Close()
+	}
 }
 
 // remove removes the file unless somebody has put another in its place.

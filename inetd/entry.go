@@ -35,12 +35,16 @@ type entry struct {
 	tally     admit.State
 	cps       admit.CPS
 	resting   bool    // started too often
+	gone      bool    // no more asked for; clients that are still being asked about end
 	wake      stopper // ends the rest
 	refusals  refusals
 }
 
-// retire stops the timers of an entry that is gone.
+// retire ends an entry that is no more asked for. Its listeners are closed, or
+// another's by now.
 func (e *entry) retire() {
+	e.gone = true
+	e.listeners = nil
 	if e.resting {
 		e.resting = false
 		e.wake.Stop()

@@ -17,6 +17,7 @@ type job struct {
 	e     *entry
 	l     *listener // where it came from
 	pid   int       // 0 for a built-in
+	path  string    // of its program
 	src   netip.Addr
 	began time.Time      // where somebody asks for how long it ran
 	head  *sock.Datagram // what a wait server was started for
@@ -35,6 +36,8 @@ func (s *server) launch(c conn) {
 		s.started++
 	}
 	switch {
+	case c.plan != nil:
+		s.spawn(c)
 	case c.e.builtin != nil:
 		s.converse(c)
 	case c.e.plan == nil:
@@ -83,7 +86,7 @@ func (s *server) spawn(c conn) {
 		s.notStarted(c, j, err)
 		return
 	}
-	j.pid = pid
+	j.pid, j.path = pid, plan.Path
 	if e.Xinetd != nil {
 		s.jobs[j] = struct{}{}
 	}

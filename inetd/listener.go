@@ -27,8 +27,9 @@ type listener struct {
 	backoff     bool         // waits after a server that did nothing for its client
 	holder      *job         // the server of a wait entry
 	retry       *retry
-	unpublished bool // the port mapper does not know of it
-	failures    int  // servers in a row that did nothing
+	unpublished bool    // the port mapper does not know of it
+	republish   stopper // tries to tell it
+	failures    int     // servers in a row that did nothing
 }
 
 // A retry opens a listener later that could not be opened now.

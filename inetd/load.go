@@ -180,7 +180,7 @@ func (ld *loader) prepare(svc *conf.Service, l *conf.ErrorList) (*spec, error) {
 	case svc.Xinetd.Redirect == nil:
 		sp.plan = ld.xinetdPlan(svc, l)
 	}
-	sp.wrap(ld.opts)
+	sp.wrap(ld.opts, l)
 	sp.shell = &libwrap.Shell{Env: ld.env}
 	return sp, nil
 }
@@ -234,18 +234,20 @@ func (ld *loader) identify(sp *spec, db *names.DB) error {
 	if sp.Unix != nil {
 		sp.owner(db)
 	}
-	if sp.plan == nil || !ld.root {
+	if !ld.root || sp.plan == nil && sp.wrapped.daemon == "" {
 		return nil
 	}
-	id, err := db.Identity(sp.User, sp.Group)
+	id, err := db.Identity(cmp.Or(sp.User, "root"), sp.Group)
 	if err != nil {
 		return err
 	}
 	if sp.Xinetd != nil && !sp.Xinetd.Groups {
 		id.Groups = nil
 	}
-	sp.plan.SetIdentity(id)
-	sp.shell.Credential = sp.plan.Credential()
+	sp.shell.Credential = id.Credential()
+	if sp.plan != nil {
+		sp.plan.SetCredential(sp.shell.Credential)
+	}
 	return nil
 }
 

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -84,8 +83,7 @@ func parseArgs(args []string) (*options, error) {
 	files, err := getopt(args, "a:C:c:dEefilo:p:q:R:s:tVvWw", func(c byte, arg string) (err error) {
 		switch c {
 		case 'a':
-			o.host = arg
-			if _, err := netip.ParseAddr(arg); err != nil && arg == "" {
+			if o.host = arg; arg == "" {
 				return errors.New("the address is empty")
 			}
 		case 'C':

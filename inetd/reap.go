@@ -36,10 +36,10 @@ func (s *server) logExit(j *job, status unix.WaitStatus, failed bool) {
 		logf = s.log.info
 	}
 	if status.Signaled() {
-		logf("%s: %s[%d]: exit signal %d", j.e.label, j.e.Program, j.pid, status.Signal())
+		logf("%s: %s[%d]: exit signal %d", j.e.label, j.path, j.pid, status.Signal())
 		return
 	}
-	logf("%s: %s[%d]: exit status %d", j.e.label, j.e.Program, j.pid, status.ExitStatus())
+	logf("%s: %s[%d]: exit status %d", j.e.label, j.path, j.pid, status.ExitStatus())
 }
 
 const (
@@ -66,7 +66,7 @@ func (s *server) watchdog(j *job, failed bool) {
 	if unread {
 		sock.Drop(l.fd)
 		if l.failures == 0 {
-			s.log.warn("%s: %s[%d] left its datagram unread, dropped", j.e.label, j.e.Program, j.pid)
+			s.log.warn("%s: %s[%d] left its datagram unread, dropped", j.e.label, j.path, j.pid)
 		}
 	}
 	s.pause(l)

@@ -141,6 +141,7 @@ func (s *server) record(r *records, line string) {
 type files struct {
 	once  sync.Once
 	queue chan fileLine
+	done  chan struct{}
 	warn  func(format string, args ...any) // from any goroutine
 	full  map[string]int                   // which limit a file is over, so that it is said once
 }
@@ -154,7 +155,9 @@ func (f *files) add(r *records, line string, now time.Time) {
 	f.once.Do(func() {
 		f.queue = make(chan fileLine, 1024)
 		f.full = make(map[string]int)
+		f.done = make(chan struct{})
 		go func() {
+			defer close(f.done)
 			for l := range f.queue {
 				f.write(l)
 			}
@@ -170,6 +173,19 @@ func (f *files) add(r *records, line string, now time.Time) {
 // xinetdStamp has two digits of the year, and month and day as they are.
 func xinetdStamp(t time.Time) string {
 	return fmt.Sprintf("%02d/%d/%d@%s ", t.Year()%100, t.Month(), t.Day(), t.Format("15:04:05"))
+}
+
+// close waits until what is in the queue is written, a second at most: a disk
+// may stand still.
+func (f *files) close() {
+	if f.queue == nil {
+		return
+	}
+	close(f.queue)
+	select {
+	case <-f.done:
+	case <-time.After(time.Second):
+	}
 }
 
 const (

@@ -212,6 +212,7 @@ func (s *server) update(l *listener, e *entry) {
 	if err := l.fence(l.fd); err != nil {
 		s.log.err("%s: %v (%s)", e.label, err, e.Pos)
 		s.close(l)
+		s.open(l)
 		return
 	}
 	s.setMode(l)
@@ -221,19 +222,22 @@ func (s *server) update(l *listener, e *entry) {
 
 // reset applies changed socket options to an open socket.
 func (s *server) reset(l *listener) error {
-	l.opts = l.entry.opts
-	if err := sock.Set(l.fd, l.addr, l.opts); err != nil {
+	o := l.entry.opts
+	if err := sock.Set(l.fd, l.addr, o); err != nil {
 		return err
 	}
 	if l.addr.Path != "" {
-		if err := sock.Own(l.addr, l.opts); err != nil {
+		if err := sock.Own(l.addr, o); err != nil {
 			return err
 		}
 	}
-	if l.refusing {
-		return nil
+	if !l.refusing {
+		if err := sock.Listen(l.fd, l.addr, o); err != nil {
+			return err
+		}
 	}
-	return sock.Listen(l.fd, l.addr, l.opts)
+	l.opts = o
+	return nil
 }
 
 // same says whether two readings ask for the same.

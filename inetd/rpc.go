@@ -89,12 +89,21 @@ func (s *server) published(l *listener, label string, pos conf.Pos, err error) {
 	if errors.Is(err, errors.ErrUnsupported) {
 		return
 	}
-	s.after(lastRetry, func() { s.publish(l) })
+	l.stopPublishing()
+	l.republish = s.after(lastRetry, func() { s.publish(l) })
+}
+
+func (l *listener) stopPublishing() {
+	if l.republish != nil {
+		l.republish.Stop()
+		l.republish = nil
+	}
 }
 
 // unpublish is the mirror image. Port mapper entries outlive their server, so
 // clients would go on asking a port that is closed.
 func (s *server) unpublish(l *listener) {
+	l.stopPublishing()
 	if l.entry.RPC == nil || l.fd < 0 || s.publisher == nil {
 		return
 	}

@@ -54,8 +54,9 @@ type server struct {
 	trapped    admit.Trapped // by sensors
 	average    average
 	tables     *libwrap.Tables
-	files      files // log files of services
-	checks     int   // access checks away from the loop
+	files      files              // log files of services
+	checks     int                // access checks away from the loop
+	checking   map[netip.Addr]int // of them, by client
 }
 
 // A stopper is a timer.
@@ -78,6 +79,7 @@ func newServer(o *options, log *logger, set event.Set) *server {
 		replies:   services.NewReplyCap(services.DefaultReplies),
 		listeners: make(map[sock.Addr]*listener),
 		mux:       make(map[string]*entry),
+		checking:  make(map[netip.Addr]int),
 	}
 	s.files.warn = func(format string, args ...any) {
 		set.Post(func() { log.warn(format, args...) })
@@ -116,4 +118,5 @@ func (s *server) shutdown() {
 		s.close(l)
 	}
 	s.finishPublishing()
+	s.files.close()
 }

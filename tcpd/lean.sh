@@ -3,7 +3,7 @@
 # that are of no use to a program that lives for a millisecond, and prints the
 # option that makes go build use the copies:
 #
-#	go build $(sh tcpd/lean.sh bin/lean) -o bin/tcpd ./tcpd
+#	go build $(sh tcpd/lean.sh bin/.lean) -o bin/tcpd ./tcpd
 #
 # They take about a third of the time that tcpd needs. Where the runtime is not
 # as expected nothing is printed, and go build makes an ordinary program, which

@@ -5,6 +5,7 @@ package admit
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"inetd/inetd/conf"
@@ -99,25 +100,31 @@ func (s *State) Forgive() {
 }
 
 // A ring holds the times of the last starts, as many as a window may have, so
-// that no window, wherever it begins, has more. It grows only as it is used.
+// that no window, wherever it begins, has more. It grows only while all it
+// holds still count.
 type ring struct {
 	limit int
 	times []time.Duration
-	next  int // oldest entry once the ring is as long as limit
+	next  int // the oldest
 }
 
 func (r *ring) full(at time.Duration) bool {
 	return len(r.times) == r.limit && at-r.times[r.next] < Window
 }
 
-// add overwrites the oldest start; the caller has asked full.
+// add notes a start; the caller has asked full.
 func (r *ring) add(at time.Duration) {
-	if len(r.times) < r.limit {
-		r.times = append(r.times, at)
+	if len(r.times) == 0 || len(r.times) < r.limit && at-r.times[r.next] < Window {
+		if r.next == 0 {
+			r.times = append(r.times, at)
+			return
+		}
+		r.times = slices.Insert(r.times, r.next, at) // behind the latest
+		r.next++
 		return
 	}
 	r.times[r.next] = at
-	r.next = (r.next + 1) % r.limit
+	r.next = (r.next + 1) % len(r.times)
 }
 
 // resize keeps the latest starts that fit.

@@ -30,8 +30,10 @@ func limited(l conf.Limits) bool { return counts(l.SourceRate) || counts(l.Sourc
 
 func counts(m conf.Max) bool { return m > 0 || m == conf.Never }
 
-func key(src netip.Addr) netip.Addr {
-	if src.Is6() {
+// Source is who a client counts as: its IPv4 address, or the /64 of its IPv6
+// one, since addresses below that are free for the taking.
+func Source(src netip.Addr) netip.Addr {
+	if src = src.Unmap().WithZone(""); src.Is6() {
 		p, _ := src.Prefix(64)
 		return p.Addr()
 	}
@@ -51,7 +53,7 @@ func (t *sources) check(at time.Duration, src netip.Addr, l conf.Limits) Verdict
 	if full := len(t.byAddr) >= maxSources; at-t.swept >= Window || full && at-t.swept >= time.Second {
 		t.sweep(at)
 	}
-	e := t.byAddr[key(src)]
+	e := t.byAddr[Source(src)]
 	if e != nil && l.SourceRate > 0 && e.starts.limit != int(l.SourceRate) {
 		e.starts.resize(int(l.SourceRate))
 	}
@@ -71,13 +73,13 @@ func (t *sources) add(at time.Duration, src netip.Addr, l conf.Limits) {
 	if !limited(l) || !src.IsValid() {
 		return
 	}
-	e := t.byAddr[key(src)]
+	e := t.byAddr[Source(src)]
 	if e == nil {
 		if t.byAddr == nil {
 			t.byAddr = make(map[netip.Addr]*source)
 		}
 		e = &source{starts: ring{limit: max(int(l.SourceRate), 0)}}
-		t.byAddr[key(src)] = e
+		t.byAddr[Source(src)] = e
 	}
 	if l.SourceRate > 0 {
 		e.starts.add(at)
@@ -89,7 +91,7 @@ func (t *sources) done(src netip.Addr) {
 	if !src.IsValid() {
 		return
 	}
-	e := t.byAddr[key(src)]
+	e := t.byAddr[Source(src)]
 	if e == nil {
 		return
 	}
@@ -97,7 +99,7 @@ func (t *sources) done(src netip.Addr) {
 		e.running--
 	}
 	if e.running == 0 && len(e.starts.times) == 0 {
-		delete(t.byAddr, key(src))
+		delete(t.byAddr, Source(src))
 	}
 }
 

@@ -31,9 +31,15 @@ func (p *Plan) Clone() *Plan {
 
 // SetIdentity makes servers of the plan run as id. Without it they keep the
 // daemon's identity, which is all that a daemon without root can do.
-func (p *Plan) SetIdentity(id Identity) {
-	p.cred = &syscall.Credential{Uid: id.UID, Gid: id.GID, Groups: id.Groups}
+func (p *Plan) SetIdentity(id Identity) { p.cred = id.Credential() }
+
+// Credential is id as package syscall has it.
+func (id Identity) Credential() *syscall.Credential {
+	return &syscall.Credential{Uid: id.UID, Gid: id.GID, Groups: id.Groups}
 }
+
+// SetCredential is SetIdentity for several plans that share one.
+func (p *Plan) SetCredential(c *syscall.Credential) { p.cred = c }
 
 // Identity is what servers of the plan run as.
 func (p *Plan) Identity() Identity {
@@ -42,9 +48,6 @@ func (p *Plan) Identity() Identity {
 	}
 	return Identity{UID: p.cred.Uid, GID: p.cred.Gid, Groups: p.cred.Groups}
 }
-
-// Credential is the identity as package syscall has it, nil for the daemon's.
-func (p *Plan) Credential() *syscall.Credential { return p.cred }
 
 // An Identity is what a server runs as. Groups are all its groups, GID among
 // them.

@@ -329,10 +329,12 @@ func TestForkExec(t *testing.T) {
 
 // limited is a daemon that asks a server for its limit on descriptors.
 func limited() {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
 		panic(err)
 	}
+	unix.CloseOnExec(fds[0])
+	unix.CloseOnExec(fds[1])
 	p := &Plan{Path: "/bin/sh", Argv: []string{"sh", "-c", "ulimit -Sn"}}
 	start := Start
 	if os.Getenv("FORKEXEC") != "" {

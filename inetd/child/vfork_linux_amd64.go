@@ -152,7 +152,7 @@ func startFast(p *Plan, fd int) (pid, pidfd int, err error, known bool) {
 	unix.Close(int(l.pidfd))
 	at := (uintptr(unsafe.Pointer(l.failed.step)) - uintptr(unsafe.Pointer(&l.steps[0]))) / unsafe.Sizeof(step{})
 	e := syscall.Errno(l.failed.errno)
-	if at == 0 { // no close_range(2), or none that unshares
+	if at == 0 && (e == syscall.ENOSYS || e == syscall.EINVAL) { // no close_range(2), or none that unshares
 		old.Store(true)
 		return 0, -1, nil, false
 	}

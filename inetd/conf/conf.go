@@ -103,11 +103,10 @@ type RPC struct {
 	Low, High uint32
 }
 
-// Unix is who may reach a unix-domain socket. A negative UID or GID leaves the
-// owner as it is.
+// Unix is who may reach a unix-domain socket. Without User or Group that part of
+// the owner is the daemon's.
 type Unix struct {
 	User, Group string
-	UID, GID    int
 	Mode        uint32
 }
 

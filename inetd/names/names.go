@@ -94,7 +94,7 @@ func (d *DB) getent(database, key, sep string) []string {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	var f []string
-	cmd := exec.CommandContext(ctx, "getent", database, "--", key)
+	cmd := exec.CommandContext(ctx, getentPath(), database, "--", key)
 	cmd.Env = []string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C"}
 	if out, err := cmd.Output(); err == nil {
 		l, _, _ := bytes.Cut(out, []byte("\n"))
@@ -107,6 +107,16 @@ func (d *DB) getent(database, key, sep string) []string {
 	}
 	d.memo[memo] = f
 	return f
+}
+
+// getentPath does not ask the PATH that the daemon was started with.
+func getentPath() string {
+	for _, p := range []string{"/usr/bin/getent", "/bin/getent", "/usr/local/bin/getent"} {
+		if _, err := os.Stat(p); err == nil {
+			return p
+		}
+	}
+	return "/usr/bin/getent"
 }
 
 // Port finds a service by its name or an alias.

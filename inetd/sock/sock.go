@@ -176,9 +176,16 @@ func bindPath(fd int, a Addr, o Options) error {
 	if err := removeStale(a.Path, a.Type); err != nil {
 		return err
 	}
-	old := unix.Umask(0o777)
+	// Linux makes the file with the mode that the socket has. Elsewhere it is
+	// the umask, which is the whole process's for that moment.
+	old := -1
+	if unix.Fchmod(fd, 0) != nil {
+		old = unix.Umask(0o777)
+	}
 	err := unix.Bind(fd, a.sockaddr())
-	unix.Umask(old)
+	if old >= 0 {
+		unix.Umask(old)
+	}
 	if err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
@@ -371,41 +378,40 @@ func Drop(fd int) error {
 // who has a descriptor of it shares.
 func SetNonblock(fd int, on bool) { unix.SetNonblock(fd, on) }
 
-// Split gives the peer of the datagram at the head of fd's queue a socket of
-// its own, the old one, which keeps the queue and is connected to the peer. A
-// new socket takes its place at the address. If others have sent something in
-// that instant it is dropped, with what came before it, so that no server
-// answers one client what another has asked; conn is -1 if nothing is left.
+// Split gives the sender of a datagram in fd's queue a socket of its own: the
+// old one, connected to it, with what it has sent. A new socket takes the old
+// one's place at the address. Where several have sent something at once that is
+// the last of them, and what came before is dropped: a server must not answer
+// one client what another has asked. The caller must not wait for fd meanwhile.
+// On an error fd is as it was.
 func Split(fd int, a Addr, o Options) (conn, listener int, peer netip.AddrPort, err error) {
-	d, ok := Peek(fd)
-	if !ok {
-		return -1, -1, peer, unix.EAGAIN
+	before, peer, err := lastSender(fd)
+	if err != nil {
+		return -1, -1, peer, err
 	}
-	if !d.From.IsValid() || d.From.Port() == 0 {
+	if !peer.IsValid() || peer.Port() == 0 {
 		return -1, -1, peer, errors.New("a datagram without a return address")
 	}
 	if err := reuse(fd, 1); err != nil {
 		return -1, -1, peer, err
 	}
-	listener, err = bind(a, o, true)
+	if listener, err = bind(a, o, true); err == nil {
+		if err = unix.Connect(fd, Sockaddr(peer)); err == nil {
+			err = reuse(listener, 0)
+		}
+		if err != nil {
+			unix.Close(listener)
+		}
+	}
 	if err != nil {
-		return -1, -1, peer, err
+		reuse(fd, 0)
+		return -1, -1, peer, fmt.Errorf("a socket for %s: %w", peer, err)
 	}
-	if err := unix.Connect(fd, Sockaddr(d.From)); err != nil {
-		unix.Close(listener)
-		return -1, -1, peer, fmt.Errorf("connect: %w", err)
-	}
-	left := true
-	for left && strangers(fd, d.From) {
+	for range before {
 		Drop(fd)
-		_, left = Peek(fd)
-	}
-	if !left {
-		unix.Close(fd)
-		return -1, listener, d.From, reuse(listener, 0)
 	}
 	SetNonblock(fd, false)
-	return fd, listener, d.From, reuse(listener, 0)
+	return fd, listener, peer, nil
 }
 
 // Dup takes the socket out of a file that the runtime's poller serves.

@@ -70,10 +70,13 @@ func Resume(fd int, a Addr, o Options) error { return Listen(fd, a, o) }
 // taken: these systems let a socket be bound beside connected ones.
 func taken(uint16) bool { return true }
 
-// strangers: a queue can be seen at its head only.
-func strangers(fd int, peer netip.AddrPort) bool {
+// lastSender: a queue can be seen at its head only.
+func lastSender(fd int) (before int, peer netip.AddrPort, err error) {
 	d, ok := Peek(fd)
-	return ok && d.From != peer
+	if !ok {
+		return 0, peer, unix.EAGAIN
+	}
+	return 0, d.From, nil
 }
 
 // stamped and stamp: when a datagram arrived is not asked here.

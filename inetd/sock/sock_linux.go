@@ -144,25 +144,29 @@ func taken(port uint16) bool {
 	return false
 }
 
-// strangers says whether a queue holds datagrams of others than peer. With
-// SO_PEEK_OFF each look goes on where the last one ended.
-func strangers(fd int, peer netip.AddrPort) bool {
+// lastSender is who has sent the last datagram of a queue, and how many stand
+// before the first of those that nobody else's interrupt. With SO_PEEK_OFF each
+// look goes on where the last one ended.
+func lastSender(fd int) (before int, peer netip.AddrPort, err error) {
 	const enough = 256
-	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEEK_OFF, 0) != nil {
-		return false
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEEK_OFF, 0); err != nil {
+		return 0, peer, fmt.Errorf("SO_PEEK_OFF: %w", err)
 	}
 	defer unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEEK_OFF, -1)
 	buf := make([]byte, maxDatagram)
-	for range enough {
+	for n := range enough {
 		_, from, err := unix.Recvfrom(fd, buf, unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		if err != nil {
-			return false
+			if n == 0 {
+				return 0, peer, err
+			}
+			break
 		}
-		if AddrPort(from) != peer {
-			return true
+		if p := AddrPort(from); n == 0 || p != peer {
+			before, peer = n, p
 		}
 	}
-	return true
+	return before, peer, nil
 }
 
 // stamped has the kernel tell when datagrams arrived until done is called:
