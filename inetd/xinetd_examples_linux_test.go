@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -61,6 +63,7 @@ func globbed(t testing.TB, pattern string) []string {
 // chapter are there and take the clients that they should.
 func TestXinetdChapter(t *testing.T) {
 	isolated(t, func(t *testing.T) {
+		os.Setenv("GORACE", "atexit_sleep_ms=0")
 		log := chapter(t)
 		type start struct {
 			name string
@@ -73,7 +76,6 @@ func TestXinetdChapter(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				cmd.Env = append(cmd.Environ(), "GORACE=atexit_sleep_ms=0")
 				mark := log.mark()
 				if err := cmd.Start(); err != nil {
 					t.Fatal(err)
@@ -127,6 +129,8 @@ func TestXinetdChapter(t *testing.T) {
 					put(t, "/etc/xinetd.conf", strings.Replace(readFile(t, "/etc/xinetd.conf"), "= localhost", "= 127.0.0.1", 1), 0o644)
 					families = families[:1]
 				}
+				// The server of the last one may be on its way out.
+				eventually(t, "a free port", func() bool { return len(inodes(t, "udp", 9300))+len(inodes(t, "udp6", 9300)) == 0 })
 				pid := s.run(t)
 				// Three a second and no more, so each of these counts.
 				wantAnswer(t, "tcp", "127.0.0.1:9200", "hello\nworld\n", "1: hello\n2: world\n")
@@ -158,6 +162,15 @@ func TestXinetdChapter(t *testing.T) {
 				}
 				for _, host := range families {
 					c := dial(t, "udp", net.JoinHostPort(host, "9300"))
+					if original { // it loses datagrams
+						eventually(t, "an answer", func() bool {
+							io.WriteString(c, "hello")
+							c.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+							n, _ := c.Read(make([]byte, 100))
+							return n == len("hello")
+						})
+						continue
+					}
 					wantEcho(t, c, "hello "+host)
 				}
 				if log.count(0, "START: myecho_udpserv.*127\\.0\\.0\\.9") > 0 {
@@ -191,6 +204,7 @@ func TestXinetdChapter(t *testing.T) {
 // when they are switched on.
 func TestXinetdChapterServices(t *testing.T) {
 	isolated(t, func(t *testing.T) {
+		os.Setenv("GORACE", "atexit_sleep_ms=0")
 		log := chapter(t)
 		for i, ip := range [][4]byte{{192, 168, 10, 1}, {192, 168, 10, 25}, {192, 168, 10, 66}} {
 			if err := addAddress(fmt.Sprintf("lo:%d", 2+i), ip); err != nil {
@@ -340,6 +354,32 @@ func TestXinetdOptions(t *testing.T) {
 		}
 		if got != tt.want {
 			t.Errorf("parseXinetdArgs(%q) = %s, want %s", tt.args, got, tt.want)
+		}
+	}
+}
+
+// xinetd as an administrator meets it.
+func TestXinetdCommand(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "xinetd.conf")
+	for _, tt := range []struct {
+		args           []string
+		status         int
+		stdout, stderr string
+	}{
+		{[]string{"-version"}, 0, "inetd " + version + "\n", ""},
+		{[]string{"-x"}, 2, "", "xinetd: unknown option -x\n" + xinetdUsage},
+		{[]string{"-f"}, 2, "", "xinetd: option -f takes an argument\n" + xinetdUsage},
+		{[]string{"-f", file}, 1, "", "xinetd: stat " + file + ": no such file or directory\n"},
+		{[]string{"-f", file, "-dontfork"}, 1, "", "xinetd: stat " + file + ": no such file or directory\n"},
+	} {
+		cmd := ours.command(tt.args...)
+		cmd.Env = append(cmd.Environ(), "GORACE=atexit_sleep_ms=0")
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		cmd.Run()
+		if got := cmd.ProcessState.ExitCode(); got != tt.status || stdout.String() != tt.stdout || stderr.String() != tt.stderr {
+			t.Errorf("xinetd %q = %d, stdout %q, stderr %q, want %d, %q, %q", tt.args, got, &stdout, &stderr, tt.status, tt.stdout, tt.stderr)
 		}
 	}
 }

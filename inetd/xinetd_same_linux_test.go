@@ -323,6 +323,7 @@ FAIL: s5001 connections per second from=127.0.0.1`,
 				c.Close()
 			}
 			x.lines("log", 3)
+			slices.Sort(x.seen[5:])
 		},
 		want: `
 127.0.0.1:5001: "HELLO\n"
@@ -330,9 +331,9 @@ FAIL: s5001 connections per second from=127.0.0.1`,
 127.0.0.1:5003: ""
 127.0.0.1:5004: ""
 127.0.0.2>127.0.0.1:5004: "HELLO\n"
+EXIT: s5001 status=0
 START: s5001 from=127.0.0.1
-TRAFFIC: s5001 in=6(bytes) out=6(bytes)
-EXIT: s5001 status=0`,
+TRAFFIC: s5001 in=6(bytes) out=6(bytes)`,
 	},
 	{
 		name: "access_times",
@@ -800,10 +801,13 @@ FAIL: s5002 process_limit from=127.0.0.1`,
 		conf: unlisted(5001, "/bin/cat"),
 		do: func(x *xinetd) {
 			x.ask("127.0.0.1:5001", "hello")
+			stamp := regexp.MustCompile(fmt.Sprintf(`(?i)^\d\d/\d+/\d+@\d\d:\d\d:\d\d xinetd\[%d\]: .*started`, x.cmd.Process.Pid))
+			x.see("dated: %v", stamp.MatchString(x.logged("filelog", 1)[0]))
 			x.see("%d lines to syslog", x.log.count(0, fmt.Sprintf(`xinetd\[%d\]`, x.cmd.Process.Pid)))
 		},
 		want: `
 127.0.0.1:5001: "hello"
+dated: true
 0 lines to syslog`,
 	},
 	{
