@@ -181,9 +181,16 @@ func asInit() (status int, err error) {
 	}
 	sigs := make(chan os.Signal, 16)
 	signal.Notify(sigs, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGALRM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGABRT)
-	p, err := os.StartProcess(self, os.Args, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+	files := []*os.File{os.Stdin, os.Stdout, os.Stderr}
+	if os.Getenv(detachEnv) != "" { // somebody waits for word
+		files = append(files, os.NewFile(3, "pipe"))
+	}
+	p, err := os.StartProcess(self, os.Args, &os.ProcAttr{Files: files})
 	if err != nil {
 		return 1, err
+	}
+	for _, f := range files[3:] {
+		f.Close()
 	}
 	go func() {
 		for sig := range sigs {
