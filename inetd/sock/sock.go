@@ -383,9 +383,8 @@ func SetNonblock(fd int, on bool) { unix.SetNonblock(fd, on) }
 // one's place at the address. Where several have sent something at once that is
 // the last of them, and what came before is dropped: a server must not answer
 // one client what another has asked. The caller must not wait for fd meanwhile.
-// On an error fd is as it was.
 func Split(fd int, a Addr, o Options) (conn, listener int, peer netip.AddrPort, err error) {
-	before, peer, err := lastSender(fd)
+	_, peer, err = lastSender(fd)
 	if err != nil {
 		return -1, -1, peer, err
 	}
@@ -396,7 +395,7 @@ func Split(fd int, a Addr, o Options) (conn, listener int, peer netip.AddrPort, 
 		return -1, -1, peer, err
 	}
 	if listener, err = bind(a, o, true); err == nil {
-		if err = unix.Connect(fd, Sockaddr(peer)); err == nil {
+		if peer, err = settle(fd, peer); err == nil {
 			err = reuse(listener, 0)
 		}
 		if err != nil {
@@ -407,11 +406,30 @@ func Split(fd int, a Addr, o Options) (conn, listener int, peer netip.AddrPort, 
 		reuse(fd, 0)
 		return -1, -1, peer, fmt.Errorf("a socket for %s: %w", peer, err)
 	}
-	for range before {
-		Drop(fd)
-	}
 	SetNonblock(fd, false)
 	return fd, listener, peer, nil
+}
+
+// settle connects a socket to the sender of the last datagram in its queue and
+// drops what others have sent. Once it is connected nothing of others comes any
+// more, but until then it may.
+func settle(fd int, peer netip.AddrPort) (netip.AddrPort, error) {
+	for {
+		if err := unix.Connect(fd, Sockaddr(peer)); err != nil {
+			return peer, fmt.Errorf("connect: %w", err)
+		}
+		before, last, err := lastSender(fd)
+		if err != nil {
+			return peer, err
+		}
+		for range before {
+			Drop(fd)
+		}
+		if last == peer {
+			return peer, nil
+		}
+		peer = last
+	}
 }
 
 // Dup takes the socket out of a file that the runtime's poller serves.
