@@ -114,6 +114,7 @@ var scripts = map[string]string{
 	"limits": "awk '/open files|cpu time|address space|data size|resident|stack/ {print $2, $(NF-2), $(NF-1)}' /proc/self/limits\n",
 	"stderr": "echo trouble >&2\n",
 	"killed": "kill -9 $$\n",
+	"id":     "echo $(id -u) $(id -g)\n",
 	"plain":  "echo +$(id -un)\n",
 }
 
