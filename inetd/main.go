@@ -35,8 +35,9 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-const usage = `usage: inetd [-dEefiltVvWw] [-a address] [-C rate] [-c number] [-o syntax]
-             [-p file] [-q backlog] [-R rate] [-s number] [file | directory ...]
+const usage = `usage: inetd [-dEefiltVvWw] [-a address] [-C rate] [-c number] [-m number]
+             [-o syntax] [-p file] [-q backlog] [-R rate] [-s number]
+             [file | directory ...]
 `
 
 // options are the command line.
@@ -51,18 +52,18 @@ type options struct {
 
 	wrapExternal, wrapInternal bool // -l, -w, -W
 
-	backlog int // -q
-	host    string
-	limits  conf.Limits // -R, -c, -C, -s: for entries that give none
-	pidFile string
-	dir     string // where the program was started
-	files   []string
+	backlog   int // -q
+	processes int // -m, or -limit of xinetd; 0 is none
+	host      string
+	limits    conf.Limits // -R, -c, -C, -s: for entries that give none
+	pidFile   string
+	dir       string // where the program was started
+	files     []string
 
 	// Only xinetd's command line has these.
-	asXinetd  bool
-	facility  string // -syslog
-	logFile   string // -filelog
-	processes int    // -limit, 0 is none
+	asXinetd bool
+	facility string // -syslog
+	logFile  string // -filelog
 }
 
 func parseArgs(args []string) (*options, error) {
@@ -80,7 +81,7 @@ func parseArgs(args []string) (*options, error) {
 		}
 		return nil
 	}
-	files, err := getopt(args, "a:C:c:dEefilo:p:q:R:s:tVvWw", func(c byte, arg string) (err error) {
+	files, err := getopt(args, "a:C:c:dEefilm:o:p:q:R:s:tVvWw", func(c byte, arg string) (err error) {
 		switch c {
 		case 'a':
 			if o.host = arg; arg == "" {
@@ -102,6 +103,12 @@ func parseArgs(args []string) (*options, error) {
 			o.wrapExternal = true
 		case 'W':
 			o.wrapInternal = true
+		case 'm':
+			n, err := strconv.ParseUint(arg, 10, 31)
+			if err != nil {
+				return fmt.Errorf("%q is not a number (0 is unlimited)", arg)
+			}
+			o.processes = int(n)
 		case 'o':
 			if o.convert = arg; arg != "inetd.conf" && arg != "xinetd.conf" {
 				return fmt.Errorf("%q is neither inetd.conf nor xinetd.conf", arg)
