@@ -12,6 +12,7 @@ func nowait(b *bench) error {
 	hello := func() []entry { return b.at(1, p.hello, "hello") }
 	up, notes, err := b.launch([]starter{
 		{"ours", nil, func() (*daemon, error) { return b.ours(hello()) }},
+		{"ours, from xinetd.conf", nil, func() (*daemon, error) { return b.oursXinetd(hello()) }},
 		{floorName, []string{p.floor}, func() (*daemon, error) { return b.floor(hello()) }},
 		{"floor with setsid", []string{p.floor}, func() (*daemon, error) { return b.floor(hello(), "-s") }},
 		{"tcpserver", []string{p.tcpserver}, func() (*daemon, error) { return b.tcpserver(hello()) }},

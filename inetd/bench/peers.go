@@ -243,6 +243,12 @@ func (b *bench) ours(es []entry, flags ...string) (*daemon, error) {
 	return b.configured(conf, inetdConf, es, b.progs.inetd, append(args, conf)...)
 }
 
+// oursXinetd is the same from xinetd.conf.
+func (b *bench) oursXinetd(es []entry) (*daemon, error) {
+	conf := b.file("ours-xinetd")
+	return b.configured(conf, xinetdConf, es, b.progs.inetd, "-i", "-p", conf+".pid", conf)
+}
+
 // openbsd starts openbsd-inetd. Its limit is 65,535 starts a minute, which no
 // run comes near; the pid file is always /run/inetd.pid.
 func (b *bench) openbsd(es []entry, flags ...string) (*daemon, error) {
