@@ -77,6 +77,7 @@ tcpmux/own stream tcp  nowait root /run/srv/plain plain
 		if status != 0 || strings.Contains(again, "#") {
 			t.Fatalf("inetd -o inetd.conf = %d\n%s\n%s", status, said, again)
 		}
+		quiet(t)
 		startIn(t, t.TempDir(), again, command("-i"))
 		if got := visit(&xinetd{t: t, log: log}); got != want {
 			t.Errorf("converted back, served as\n%s\nwant\n%s", got, want)

@@ -56,6 +56,9 @@ type CPS struct {
 	Wait time.Duration // how long it pauses
 }
 
+// DefaultCPS is the limit of a service that gives none.
+var DefaultCPS = CPS{Rate: 50, Wait: 10 * time.Second}
+
 // Access is only_from and no_access: which client addresses are served. The
 // pattern that fits a client best decides, and where two that disagree fit
 // equally well the client is refused; package admit has the details.

@@ -211,7 +211,7 @@ func losses(s *conf.Service) []loss {
 	note("IDONLY", x.IDOnly, true)
 	note("instances = 0 or per_source = 0", s.Limits.Children == conf.Never || s.Limits.SourceChildren == conf.Never, true)
 	note("max_load", x.MaxLoad > 0, false)
-	note("cps", s.Limits.CPS != conf.CPS{}, false)
+	note("cps", s.Limits.CPS != conf.CPS{} && s.Limits.CPS != conf.DefaultCPS, false)
 	note("instances as xinetd has it: clients over it wait", s.Limits.Refuse && s.Limits.Children > 0, false)
 	note("NODELAY", x.NoDelay, false)
 	note("KEEPALIVE", x.KeepAlive, false)

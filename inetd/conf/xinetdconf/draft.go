@@ -2,7 +2,6 @@ package xinetdconf
 
 import (
 	"slices"
-	"time"
 
 	"inetd/inetd/conf"
 )
@@ -70,8 +69,6 @@ const (
 	flagNothing // accepted and without effect
 )
 
-var defaultCPS = conf.CPS{Rate: 50, Wait: 10 * time.Second}
-
 // A set holds attributes by their place in the table.
 type set uint64
 
@@ -84,7 +81,7 @@ func newDraft(b *block) *draft {
 		lost:  make(map[string]conf.Pos),
 		limits: conf.Limits{
 			Rate: conf.Unlimited, Children: conf.Unlimited, SourceRate: conf.Unlimited, SourceChildren: conf.Unlimited,
-			Refuse: true, CPS: defaultCPS,
+			Refuse: true, CPS: conf.DefaultCPS,
 		},
 	}
 }

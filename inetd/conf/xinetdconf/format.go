@@ -281,7 +281,7 @@ func (f *formatter) limits(s *conf.Service) {
 		}
 	}
 	switch {
-	case s.Xinetd == nil && l.Rate != conf.Unlimited, l.CPS == defaultCPS:
+	case s.Xinetd == nil && l.Rate != conf.Unlimited, l.CPS == conf.DefaultCPS:
 	default:
 		f.put("cps", strconv.Itoa(l.CPS.Rate), strconv.FormatInt(int64(l.CPS.Wait/time.Second), 10))
 	}
@@ -420,6 +420,7 @@ func (f *formatter) lost(s *conf.Service) {
 		{"per_source", l.SourceRate > 0, fmt.Sprintf("a limit of %d starts a minute for one client cannot be said", l.SourceRate)},
 		{"socket_type", s.SndBuf != 0 || s.RcvBuf != 0, "buffer sizes cannot be said"},
 		{"socket_type", s.Filter != "", fmt.Sprintf("the accept filter %s cannot be said", s.Filter)},
+		{"group", s.Xinetd == nil && s.Group == "" && s.User != "" && strings.Trim(s.User, "0123456789") == "", "where the user is a number the group is the same number, not what passwd(5) has"},
 		{"user", s.Class != "", fmt.Sprintf("the login class %s cannot be said", s.Class)},
 	} {
 		if w.lost {

@@ -265,7 +265,7 @@ func TestFormatRandom(t *testing.T) {
 			Limits: conf.Limits{
 				Rate: conf.Unlimited, SourceRate: conf.Unlimited, Refuse: true,
 				Children: []conf.Max{conf.Unlimited, conf.Never, 7}[r.IntN(3)], SourceChildren: []conf.Max{conf.Unlimited, conf.Never, 7}[r.IntN(3)],
-				CPS: []conf.CPS{{}, defaultCPS, {Rate: 3, Wait: 90 * time.Second}}[r.IntN(3)],
+				CPS: []conf.CPS{{}, conf.DefaultCPS, {Rate: 3, Wait: 90 * time.Second}}[r.IntN(3)],
 			},
 			Family: []conf.Family{conf.Both, conf.V4, conf.V6, conf.Mapped}[r.IntN(4)],
 			Xinetd: &conf.Xinetd{
