@@ -175,6 +175,7 @@ func (mk maker) run(t testing.TB, log *journal, conf string, args ...string) *xi
 	}
 	x.file = filepath.Join(x.dir, "xinetd.conf")
 	x.put("xinetd.conf", conf)
+	quiet(t)
 	mark := log.mark()
 	x.cmd = mk.command(append([]string{"-dontfork", "-f", x.file, "-pidfile", filepath.Join(x.dir, "pid")}, args...)...)
 	x.cmd.Env = append(x.cmd.Environ(), "GORACE=atexit_sleep_ms=0")
@@ -196,6 +197,22 @@ func (mk maker) run(t testing.TB, log *journal, conf string, args ...string) *xi
 	}
 	log.wait(t, mark, starts)
 	return x
+}
+
+// quiet waits until the wait servers of the daemon before have ended and given
+// up its ports, which xinetd tries for a moment only.
+func quiet(t testing.TB) {
+	t.Helper()
+	eventually(t, "free ports", func() bool {
+		for port := 5001; port <= 5019; port++ {
+			for _, table := range []string{"tcp", "tcp6", "udp", "udp6"} {
+				if len(inodes(t, table, port)) > 0 {
+					return false
+				}
+			}
+		}
+		return true
+	})
 }
 
 // end asks the daemon to end and wants it to do so with success.

@@ -714,6 +714,32 @@ running server: <nil>
 127.0.0.1:5001: "kept\n"`,
 	},
 	{
+		name: "reload of defaults and files",
+		conf: defaults("instances = 1", "only_from = 127.0.0.1") + unlisted(5001, "/bin/cat", "id = one") + unlisted(5003, "/bin/cat") + "includedir $dir/d\n",
+		do: func(x *xinetd) {
+			x.put("d/a", unlisted(5004, "/bin/cat"))
+			x.hup()
+			x.hold(local(5001))
+			x.ask(local(5004), "hello")
+			// Another port for the same id, other defaults, a service switched
+			// off, one more file and one less.
+			x.put("d/b", unlisted(5005, "/bin/cat"))
+			os.Remove(x.dir + "/d/a")
+			x.reload(defaults("instances = 2", "only_from = 127.0.0.1 127.0.0.2") + unlisted(5002, "/bin/cat", "id = one") + unlisted(5003, "/bin/cat", "disable = yes") + "includedir $dir/d\n")
+			for port := 5001; port <= 5005; port++ {
+				x.ask("127.0.0.2>"+local(port), "hello")
+			}
+		},
+		want: `
+127.0.0.1:5001: served
+127.0.0.1:5004: "hello"
+127.0.0.2>127.0.0.1:5001: refused
+127.0.0.2>127.0.0.1:5002: "hello"
+127.0.0.2>127.0.0.1:5003: refused
+127.0.0.2>127.0.0.1:5004: refused
+127.0.0.2>127.0.0.1:5005: "hello"`,
+	},
+	{
 		name: "empty",
 		conf: unlisted(5001, "/bin/cat"),
 		do: func(x *xinetd) {
