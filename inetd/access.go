@@ -91,7 +91,8 @@ type inquiry struct {
 	verdict *libwrap.Verdict // nil until it is known
 	done    bool             // what the verdict wants of the daemon is done and logged
 	err     error            // of that
-	user    string           // what ident says
+	user    string           // who ident says it is
+	says    string           // and all that it says
 	userErr error
 }
 
@@ -183,7 +184,7 @@ func (q *inquiry) ask(c conn, tables *libwrap.Tables) {
 	if q.ident {
 		ctx, cancel := context.WithTimeout(ctx, identPatience)
 		defer cancel()
-		q.user, q.userErr = netwrap.Lookup{}.LookupUser(ctx, endpoint(c.peer), endpoint(sock.Local(c.fd)))
+		q.user, q.says, q.userErr = netwrap.Lookup{}.LookupUserText(ctx, endpoint(c.peer), endpoint(sock.Local(c.fd)))
 	}
 }
 
@@ -209,7 +210,7 @@ func (s *server) decided(c conn, q *inquiry) {
 			return
 		}
 		if q.user != "" {
-			s.recordUser(c, q.user)
+			s.recordUser(c, q.says)
 		}
 	}
 	s.admit(c)

@@ -97,9 +97,9 @@ func (s *server) recordTraffic(e *entry, in, out int64) {
 }
 
 // recordUser logs what ident says of a client that got in.
-func (s *server) recordUser(c conn, user string) {
+func (s *server) recordUser(c conn, says string) {
 	if r := c.e.records; r != nil && r.OnSuccess&conf.LogUserID != 0 {
-		s.record(r, "USERID: "+r.id+" "+user)
+		s.record(r, "USERID: "+r.id+" "+says)
 	}
 }
 

@@ -470,7 +470,7 @@ server lives: false`,
 	},
 	{
 		name: "user ids",
-		why:  "a client is known before it has a server; of what ident says the name is logged",
+		why:  "a client is known before it has a server, and why it has no name is said",
 		conf: defaults("log_type = FILE $dir/log", "log_on_success = HOST USERID", "log_on_failure = HOST USERID") +
 			unlisted(5001, "/bin/cat") + unlisted(5002, "/bin/cat", "flags = IDONLY"),
 		do: func(x *xinetd) {
@@ -493,8 +493,8 @@ NOID: s5002 127.0.0.1 connection refused
 START: s5001 from=127.0.0.1
 START: s5001 from=127.0.0.1
 START: s5002 from=127.0.0.1
-USERID: s5001 ann
-USERID: s5002 ann`,
+USERID: s5001 UNIX : ann
+USERID: s5002 UNIX : ann`,
 		original: `
 127.0.0.1:5001: "hello"
 127.0.0.1:5001: "hello"

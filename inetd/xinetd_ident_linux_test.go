@@ -46,7 +46,7 @@ func TestXinetdIdent(t *testing.T) {
 				if got := askAs(t, tt.uid, port); got != "hello\n" {
 					t.Errorf("answer of %d to %s = %q", port, tt.name, got)
 				}
-				says(tt.name, fmt.Sprintf("USERID: s%d %s", port, tt.name), fmt.Sprintf("START: s%d from=127.0.0.1", port))
+				says(tt.name, fmt.Sprintf("USERID: s%d Linux : %s", port, tt.name), fmt.Sprintf("START: s%d from=127.0.0.1", port))
 			}
 		}
 		if got := askAs(t, 4242, 5003); got != "hello\n" {
@@ -55,7 +55,7 @@ func TestXinetdIdent(t *testing.T) {
 		says("without USERID", "START: s5003 from=127.0.0.1")
 		// IPv6 clients too.
 		wantAnswer(t, "tcp6", local6(5002), "hello", "hello")
-		says("over IPv6", "USERID: s5002 root", "START: s5002 from=::1")
+		says("over IPv6", "USERID: s5002 Linux : root", "START: s5002 from=::1")
 
 		// No ident server: served without a name, but not where one is a must.
 		x.reload(services)
@@ -81,7 +81,7 @@ func TestXinetdIdent(t *testing.T) {
 				if got != "hello\n" {
 					t.Errorf("answer of 5002 with ident %q = %q", answer, got)
 				}
-				says(answer, "USERID: s5002 a?[2Jb", "START: s5002 from=127.0.0.1")
+				says(answer, "USERID: s5002 UNIX : a?[2Jb", "START: s5002 from=127.0.0.1")
 				continue
 			}
 			if got != "" {

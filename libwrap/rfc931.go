@@ -25,14 +25,21 @@ var errIdent = errors.New("no usable ident reply")
 // connection between its port rport and our port lport. It reads at most one
 // line; whoever opened conn sets the deadline.
 func AskIdent(conn io.ReadWriter, rport, lport int) (user string, err error) {
+	user, _, err = AskIdentText(conn, rport, lport)
+	return user, err
+}
+
+// AskIdentText is AskIdent that also returns what stands behind "USERID :" in
+// the reply, as it came: the operating system and the name.
+func AskIdentText(conn io.ReadWriter, rport, lport int) (user, text string, err error) {
 	if _, err := io.WriteString(conn, itoa(rport)+","+itoa(lport)+"\r\n"); err != nil {
-		return "", err
+		return "", "", err
 	}
 	buf := make([]byte, 0, maxReply)
 	for {
 		n, err := conn.Read(buf[len(buf):cap(buf)])
 		if n < 0 || n > cap(buf)-len(buf) {
-			return "", errIdent
+			return "", "", errIdent
 		}
 		buf = buf[:len(buf)+n]
 		if i := strings.IndexByte(string(buf), '\n'); i >= 0 {
@@ -43,13 +50,16 @@ func AskIdent(conn io.ReadWriter, rport, lport int) (user string, err error) {
 			break
 		}
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 	}
-	if user, ok := parseIdent(string(buf), rport, lport); ok {
-		return user, nil
+	user, ok := parseIdent(string(buf), rport, lport)
+	if !ok {
+		return "", "", errIdent
 	}
-	return "", errIdent
+	_, text, _ = strings.Cut(string(buf), identField)
+	_, text, _ = strings.Cut(text, ":")
+	return user, trim(text), nil
 }
 
 // parseIdent reads a reply as the C library's

@@ -67,27 +67,33 @@ func (l Lookup) LookupAddrs(ctx context.Context, name string, v6 bool) (canonica
 
 // LookupUser implements libwrap.Lookup.
 func (l Lookup) LookupUser(ctx context.Context, client, server libwrap.Endpoint) (string, error) {
+	user, _, err := l.LookupUserText(ctx, client, server)
+	return user, err
+}
+
+// LookupUserText is LookupUser with the text of libwrap.AskIdentText.
+func (l Lookup) LookupUserText(ctx context.Context, client, server libwrap.Endpoint) (user, text string, err error) {
 	local, err := netip.ParseAddr(server.Addr)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	remote, err := netip.ParseAddr(client.Addr)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	// Ask from the address the client connected to: its host knows the
 	// connection by it.
 	d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(local.Unmap(), 0))}
 	c, err := d.DialContext(ctx, "tcp", netip.AddrPortFrom(remote.Unmap(), identPort).String())
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer c.Close()
 	if t, ok := ctx.Deadline(); ok {
 		c.SetDeadline(t)
 	}
 	defer context.AfterFunc(ctx, func() { c.Close() })()
-	return libwrap.AskIdent(c, client.Port, server.Port)
+	return libwrap.AskIdentText(c, client.Port, server.Port)
 }
 
 const identPort = 113
