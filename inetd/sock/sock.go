@@ -110,9 +110,18 @@ func Bind(a Addr, o Options) (fd int, err error) {
 	if err == nil && a.Type == Stream && a.IP.IsValid() && a.IP.Port() == 0 {
 		// A port that the kernel chose is given back when the socket ceases to
 		// listen; one that was asked for is kept (see Refuse).
-		a.IP = netip.AddrPortFrom(a.IP.Addr(), Local(fd).Port())
-		unix.Close(fd)
-		return bind(a, o, true)
+		for range 10 { // somebody may be quicker
+			pinned := a
+			pinned.IP = netip.AddrPortFrom(a.IP.Addr(), Local(fd).Port())
+			unix.Close(fd)
+			if fd, err = bind(pinned, o, true); err == nil {
+				return fd, nil
+			}
+			if fd, err = bind(a, o, true); err != nil {
+				return -1, err
+			}
+		}
+		return fd, nil
 	}
 	if errors.Is(err, unix.EADDRINUSE) && a.Type == Dgram && a.Path == "" && !taken(a.IP.Port()) {
 		if fd, err = bind(a, o, true); err == nil {

@@ -132,10 +132,20 @@ func TestMapped(t *testing.T) {
 func TestBothFamilies(t *testing.T) {
 	needIPv6(t)
 	for _, typ := range []int{Stream, Dgram} {
-		v6 := addr(typ, "[::]:0")
-		fd := opened(t, v6, opts)
-		v4 := addr(typ, fmt.Sprintf("0.0.0.0:%d", Local(fd).Port()))
-		opened(t, v4, opts)
+		// A port that is free for IPv6 may be somebody's for IPv4.
+		var err error
+		for range 50 {
+			fd := opened(t, addr(typ, "[::]:0"), opts)
+			v4 := addr(typ, fmt.Sprintf("0.0.0.0:%d", Local(fd).Port()))
+			var fd4 int
+			if fd4, err = Bind(v4, opts); err == nil {
+				unix.Close(fd4)
+				break
+			}
+		}
+		if err != nil {
+			t.Errorf("the IPv4 half of a port whose IPv6 half is bound: %v", err)
+		}
 	}
 }
 
