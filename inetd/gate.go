@@ -94,10 +94,8 @@ func (s *server) pass(c conn) (ok, ask bool) {
 	c.tell(g.banner)
 	now := s.now()
 	if !e.cps.Arrive(now) {
-		wait := e.cps.Limit().Wait
-		s.log.err("deactivating service %s due to excessive incoming connections, restarting in %d seconds", g.ID, int(wait.Seconds()))
 		s.recordFail(c, failCPS)
-		s.rest(e, wait) // before the client knows, or another would still get in
+		s.tooFast(e) // before the client knows, or another would still get in
 		c.tell(g.fail)
 		s.drop(c)
 		return false, false
@@ -132,6 +130,13 @@ func (s *server) pass(c conn) (ok, ask bool) {
 	return true, false
 }
 
+// tooFast pauses a service that has more clients a second than it may.
+func (s *server) tooFast(e *entry) {
+	wait := e.cps.Limit().Wait
+	s.log.err("deactivating service %s due to excessive incoming connections, restarting in %d seconds", e.gate.ID, int(wait.Seconds()))
+	s.rest(e, wait)
+}
+
 // passDatagram is pass and screen for one datagram of a built-in, which is
 // answered at once or not at all: what would take a lookup is refused. It
 // returns why.
@@ -139,7 +144,10 @@ func (s *server) passDatagram(e *entry, from netip.AddrPort) string {
 	now, src := s.now(), from.Addr()
 	if g := e.gate; g != nil {
 		switch {
+		case e.resting:
+			return failCPS
 		case !e.cps.Arrive(now):
+			s.tooFast(e)
 			return failCPS
 		case g.MaxLoad > 0 && s.load1() >= g.MaxLoad:
 			return "max_load"
