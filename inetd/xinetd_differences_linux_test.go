@@ -330,6 +330,22 @@ START: s5001 from=::ffff:127.0.0.1`,
 5002: HOME LD_TRACE REMOTE_HOST`,
 	},
 	{
+		name: "access to wait services",
+		why:  "the kernel can keep the lists for servers that read their clients themselves",
+		conf: block("s", "type = UNLISTED", "port = 5001", "socket_type = stream", "wait = yes", "user = root", "server = /run/srv/srv.accept", "server_args = 1", "flags = IPv4 NOLIBWRAP", "no_access = 127.0.0.3"),
+		do: func(x *xinetd) {
+			for _, from := range []string{"127.0.0.3", "127.0.0.1"} {
+				x.see("%s reaches the server: %v", from, reaches(from, local(5001)))
+			}
+		},
+		want: `
+127.0.0.3 reaches the server: false
+127.0.0.1 reaches the server: true`,
+		original: `
+127.0.0.3 reaches the server: true
+127.0.0.1 reaches the server: true`,
+	},
+	{
 		name: "groups",
 		why:  "group takes the place of the user's own, as user:group does in inetd.conf",
 		conf: as("student", unlisted(5001, "/run/srv/who", "group = lab", "groups = yes")) + as("student", unlisted(5002, "/run/srv/who", "group = 0", "groups = yes")),

@@ -582,6 +582,24 @@ mail.info xinetd: FAIL: s5002 service_limit from=::1`,
 FAIL: s5004 libwrap from=127.0.0.3`,
 	},
 	{
+		name: "libwrap and datagrams",
+		conf: block("d", "type = UNLISTED", "port = 5001", "socket_type = dgram", "wait = yes", "user = root", "server = /run/srv/srv.datagrams", "server_args = 1", "flags = IPv4"),
+		do: func(x *xinetd) {
+			put(x.t, "/etc/hosts.deny", "srv.datagrams: 127.0.0.2\n", 0o644)
+			defer put(x.t, "/etc/hosts.deny", "", 0o644)
+			for _, from := range []string{"127.0.0.2", "127.0.0.1"} {
+				got := x.reply(from+">127.0.0.1:5001", "hello", 300*time.Millisecond)
+				if from == "127.0.0.1" && got == "nothing" {
+					got = x.insist("127.0.0.1:5001", "hello")
+				}
+				x.see("%s is served: %v", from, strings.HasSuffix(got, ` hello"`))
+			}
+		},
+		want: `
+127.0.0.2 is served: false
+127.0.0.1 is served: true`,
+	},
+	{
 		name: "sensor",
 		conf: block("trap", "type = INTERNAL UNLISTED", "flags = SENSOR", "port = 5001", "socket_type = stream", "wait = no", "user = root", "server = /bin/cat", "deny_time = FOREVER") +
 			block("watch", "type = INTERNAL UNLISTED", "flags = SENSOR", "port = 5005", "socket_type = stream", "wait = no", "user = root", "server = /bin/cat", "deny_time = NEVER") +
