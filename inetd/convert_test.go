@@ -92,6 +92,12 @@ func TestConvertToXinetd(t *testing.T) {
 			want: "service 7001 { type=UNLISTED; socket_type=stream; protocol=tcp; wait=no; port=7001; user=root; group=0; server=/bin/cat; }",
 		},
 		{line: "7001 stream tcp nowait root/daemon /bin/cat cat", want: plain, back: "7001 stream tcp nowait root /bin/cat cat", lost: []string{"user: 7001/tcp: the login class daemon cannot be said"}},
+		{
+			line: "7001 stream tcp nowait 65534 /bin/cat cat",
+			want: "service 7001 { type=UNLISTED; socket_type=stream; protocol=tcp; wait=no; port=7001; user=65534; server=/bin/cat; }",
+			back: "7001 stream tcp nowait 65534:65534 /bin/cat cat",
+			lost: []string{"group: 7001/tcp: where the user is a number the group is the same number, not what passwd(5) has"},
+		},
 		// Hosts.
 		{
 			line: "127.0.0.1:7001 stream tcp nowait root /bin/cat cat",

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -23,7 +24,7 @@ func askAs(t testing.TB, uid uint32, port int) string {
 func TestXinetdIdent(t *testing.T) {
 	isolated(t, func(t *testing.T) {
 		log := machine(t)
-		auth := block("auth", "type = INTERNAL", "socket_type = stream", "wait = no", "server_args = auth -r", "log_on_success =", "log_on_failure =")
+		auth := block("auth", "type = INTERNAL", "socket_type = stream", "wait = no", "server_args = auth -r", "log_type = FILE $dir/auth")
 		services := defaults("log_type = FILE $dir/log", "log_on_success = HOST USERID", "log_on_failure = HOST USERID") +
 			unlisted(5001, "/bin/cat") + unlisted(5002, "/bin/cat", "flags = IDONLY") + unlisted(5003, "/bin/cat", "flags = IDONLY", "log_on_success = HOST", "log_on_failure = HOST")
 		x := ours.run(t, log, services+auth)
@@ -56,6 +57,11 @@ func TestXinetdIdent(t *testing.T) {
 		// IPv6 clients too.
 		wantAnswer(t, "tcp6", local6(5002), "hello", "hello")
 		says("over IPv6", "USERID: s5002 Linux : root", "START: s5002 from=::1")
+
+		// The clients of auth are not asked for themselves, or it would never end.
+		if lines := strings.Join(x.logged("auth", 6), ""); strings.Count(lines, "\n") != 6 || strings.Count(lines, ": START: auth from=") != 6 {
+			t.Errorf("6 questions to auth are logged as\n%s", lines)
+		}
 
 		// No ident server: served without a name, but not where one is a must.
 		x.reload(services)
