@@ -19,15 +19,23 @@ import (
 )
 
 // wantIdle checks that the daemon leaves the processor alone while f goes on
-// for some time: whoever waits in a loop uses all of it.
+// for some time: whoever waits in a loop uses all of it. A machine that is
+// itself a guest may be stopped and charge that to whoever ran, so there is a
+// second look; a loop would still be there.
 func wantIdle(t *testing.T, p proc, f func()) {
 	t.Helper()
-	begin, before := time.Now(), p.ticks()
-	f()
-	ticks := max(int(time.Since(begin).Milliseconds()/10), 1)
-	if used := p.ticks() - before; used > ticks/2 {
-		t.Errorf("the daemon used %d of %d ticks of the processor, want it idle", used, ticks)
+	for range 2 {
+		begin, before := time.Now(), p.ticks()
+		f()
+		ticks := max(int(time.Since(begin).Milliseconds()/10), 1)
+		used := p.ticks() - before
+		if used <= ticks/2 {
+			return
+		}
+		t.Logf("the daemon used %d of %d ticks of the processor", used, ticks)
+		f = func() { time.Sleep(500 * time.Millisecond) }
 	}
+	t.Error("the daemon is not idle")
 }
 
 // repeat calls f for a time, with a pause between the calls.
