@@ -50,6 +50,11 @@ func (ld *loader) load() (*config, error) {
 	if err != nil {
 		return nil, err
 	}
+	if compat := ld.opts.compat; compat != "" {
+		if _, err := os.Stat(compat); !errors.Is(err, fs.ErrNotExist) {
+			files = append(files, compat)
+		}
+	}
 	db := names.New()
 	env := environment(db)
 	cfg := new(config)

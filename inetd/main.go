@@ -62,6 +62,7 @@ type options struct {
 
 	// Only xinetd's command line has these.
 	asXinetd bool
+	compat   string // -inetd_compat: a file that need not be there
 	facility string // -syslog
 	logFile  string // -filelog
 }

@@ -22,7 +22,7 @@ func parseXinetdArgs(args []string) (*options, error) {
 		backlog:  128,
 		limits:   conf.Limits{Rate: conf.Unlimited, Children: conf.Unlimited, SourceRate: conf.Unlimited, SourceChildren: conf.Unlimited},
 	}
-	file, compat := "/etc/xinetd.conf", false
+	file := "/etc/xinetd.conf"
 	var err error
 	if o.dir, err = os.Getwd(); err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func parseXinetdArgs(args []string) (*options, error) {
 			o.foreground = true
 		case "-stayalive": // it always does
 		case "-inetd_compat":
-			compat = true
+			o.compat = "/etc/inetd.conf"
 		case "-version":
 			return nil, errVersion
 		case "-f":
@@ -83,8 +83,5 @@ func parseXinetdArgs(args []string) (*options, error) {
 		return nil, fmt.Errorf("option -syslog: %q is not a facility", o.facility)
 	}
 	o.files = []string{absolute(o.dir, file)}
-	if compat {
-		o.files = append(o.files, "/etc/inetd.conf")
-	}
 	return o, nil
 }

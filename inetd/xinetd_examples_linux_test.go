@@ -328,7 +328,7 @@ func TestXinetdOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	show := func(o *options) string {
-		return fmt.Sprintf("%s foreground=%v stderr=%v pid=%s log=%s facility=%s limit=%d", o.files, o.foreground, o.stderr, o.pidFile, o.logFile, o.facility, o.processes)
+		return fmt.Sprintf("%s%s foreground=%v stderr=%v pid=%s log=%s facility=%s limit=%d", o.files, o.compat, o.foreground, o.stderr, o.pidFile, o.logFile, o.facility, o.processes)
 	}
 	for _, tt := range []struct{ args, want string }{
 		{"", "[/etc/xinetd.conf] foreground=false stderr=false pid= log= facility= limit=0"},
@@ -338,7 +338,7 @@ func TestXinetdOptions(t *testing.T) {
 		{"-stayalive -cc 60 -logprocs 5", "[/etc/xinetd.conf] foreground=false stderr=false pid= log= facility= limit=0"},
 		{"-pidfile p -filelog l", "[/etc/xinetd.conf] foreground=false stderr=false pid=" + dir + "/p log=" + dir + "/l facility= limit=0"},
 		{"-syslog local3 -limit 7", "[/etc/xinetd.conf] foreground=false stderr=false pid= log= facility=local3 limit=7"},
-		{"-inetd_compat", "[/etc/xinetd.conf /etc/inetd.conf] foreground=false stderr=false pid= log= facility= limit=0"},
+		{"-inetd_compat", "[/etc/xinetd.conf]/etc/inetd.conf foreground=false stderr=false pid= log= facility= limit=0"},
 		{"-f", "option -f takes an argument"},
 		{"-limit many", `option -limit: "many" is not a number`},
 		{"-limit -1", `option -limit: "-1" is not a number`},

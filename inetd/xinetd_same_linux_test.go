@@ -824,10 +824,16 @@ FAIL: s5002 process_limit from=127.0.0.1`,
 			x.hup()
 			x.ask("127.0.0.1:5001", "hello")
 			x.ask("127.0.0.1:6001", "")
+			os.Remove("/etc/inetd.conf")
+			x.hup()
+			x.ask("127.0.0.1:5001", "hello")
+			x.ask("127.0.0.1:6001", "")
 		},
 		want: `
 127.0.0.1:5001: "hello"
-127.0.0.1:6001: "from inetd.conf\n"`,
+127.0.0.1:6001: "from inetd.conf\n"
+127.0.0.1:5001: "hello"
+127.0.0.1:6001: refused`,
 	},
 	{
 		name: "syslog",
