@@ -92,6 +92,9 @@ var differences = []scenario{
 			unlisted(5004, "/bin/cat", "access_times = $today/0:00-24:00") +
 			unlisted(5005, "/bin/cat", "access_times = $tomorrow/0:00-24:00"),
 		do: func(x *xinetd) {
+			if hm := time.Now().Format("15:04"); hm == "23:59" || hm == "00:00" {
+				x.t.Skip("it is midnight")
+			}
 			for port := 5001; port <= 5005; port++ {
 				x.ask(local(port), "hello")
 			}
@@ -241,10 +244,10 @@ another program can have the port: true`,
 		why:  "RFC 864 and 867 say little; chargen in thousands of bytes for one is a weapon",
 		conf: internal("echo", "dgram") + internal("daytime", "stream") + internal("daytime", "dgram") + internal("chargen", "stream") + internal("chargen", "dgram"),
 		do: func(x *xinetd) {
-			form := regexp.MustCompile(`[A-Za-z]+|\d+`)
+			form := regexp.MustCompile(`[A-Za-z]+|[+-]\d+|\d+`) // some zones are called +05
 			for _, day := range []string{x.answer("127.0.0.1:13", ""), x.insist("127.0.0.1:13", "?")} {
 				x.see("daytime: %s", form.ReplaceAllStringFunc(day, func(w string) string {
-					return map[bool]string{true: "0", false: "a"}[w[0] <= '9']
+					return map[bool]string{true: "0", false: "a"}['0' <= w[0] && w[0] <= '9']
 				}))
 			}
 			b := make([]byte, 5)
