@@ -52,9 +52,10 @@ test-root:
 race:
 	$(GO) test -race ./...
 
-# Beside the others that are installed, in one run; "inetd/bench -h" tells more.
+# Beside the others that are installed, in one run, as tables and as JSON in
+# bin/bench.json; "inetd/bench -h" tells more.
 bench: all
-	$(GO) run ./inetd/bench -bin bin $(BENCHFLAGS)
+	$(GO) run ./inetd/bench -bin bin -json bin/bench.json $(BENCHFLAGS)
 	$(GO) test ./tcpd -run '^$$' -bench Connections -benchtime 1x
 	$(GO) test ./libwrap -run TestSpeed -speed 300ms -v
 
