@@ -130,6 +130,7 @@ func expand(args []string) ([]string, error) {
 
 // environment tells the checks about this machine.
 func environment(db *names.DB) *conf.Env {
+	programs := make(map[string]error) // few files name many
 	return &conf.Env{
 		Port:     db.Port,
 		PortName: db.PortName,
@@ -138,7 +139,14 @@ func environment(db *names.DB) *conf.Env {
 		User:     func(name string) error { _, err := db.UserID(name); return err },
 		Group:    func(name string) error { _, err := db.GroupID(name); return err },
 		Proto:    func(name string) bool { _, ok := db.Proto(name); return ok },
-		Program:  func(path string) error { return executable(path) },
+		Program: func(path string) error {
+			err, ok := programs[path]
+			if !ok {
+				err = executable(path)
+				programs[path] = err
+			}
+			return err
+		},
 		Internal: func(name string, t conf.Socktype) bool {
 			b := services.Lookup(name)
 			return b != nil && (t == conf.Stream && b.HasStream() || t == conf.Dgram && b.HasDatagram())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -32,7 +33,9 @@ func (s *server) reload() {
 			if s.reloads > 0 {
 				s.reloads = 0
 				s.reload()
+				return
 			}
+			go debug.FreeOSMemory() // the old files, and what reading took
 		})
 	}()
 }

@@ -30,7 +30,11 @@ type DB struct {
 	broken error                 // a file that is there and could not be read
 	ports  map[portKey]*portEntry
 	named  map[namedKey]string
+	users  map[string][]string // found
+	ids    map[idKey]child.Identity
 }
+
+type idKey struct{ user, group string }
 
 type portKey struct{ name, proto string }
 
@@ -253,6 +257,9 @@ var ErrNoUser = errors.New("unknown user")
 
 // user is passwd(5): name, password, uid, gid, …
 func (d *DB) user(name string) ([]string, error) {
+	if f := d.users[name]; f != nil {
+		return f, nil
+	}
 	f := d.find("passwd", ":", func(f []string) bool { return len(f) >= 4 && f[0] == name })
 	if f == nil {
 		f = d.find("passwd", ":", func(f []string) bool { return len(f) >= 4 && f[2] == name })
@@ -266,6 +273,10 @@ func (d *DB) user(name string) ([]string, error) {
 		}
 		return nil, fmt.Errorf("%w %q", ErrNoUser, name)
 	}
+	if d.users == nil {
+		d.users = make(map[string][]string)
+	}
+	d.users[name] = f
 	return f, nil
 }
 
@@ -331,8 +342,12 @@ func (d *DB) Account(key string) (Account, error) {
 
 // Identity is what a server runs as: the user with its groups, its primary one
 // replaced by group if that is given. A number that no user has is a uid
-// without groups; its gid must then be given.
+// without groups; its gid must then be given. Identities share their groups.
 func (d *DB) Identity(user, group string) (child.Identity, error) {
+	key := idKey{user, group}
+	if i, ok := d.ids[key]; ok {
+		return i, nil
+	}
 	var i child.Identity
 	f, err := d.user(user)
 	if err != nil {
@@ -357,6 +372,10 @@ func (d *DB) Identity(user, group string) (child.Identity, error) {
 		return i, err
 	}
 	i.Groups = d.groups(f[0], i.GID)
+	if d.ids == nil {
+		d.ids = make(map[idKey]child.Identity)
+	}
+	d.ids[key] = i
 	return i, nil
 }
 

@@ -19,8 +19,8 @@ import (
 
 // isKeyValue looks at the second word of a line.
 func isKeyValue(l line) bool {
-	f := strings.Fields(string(l.text))
-	return len(f) >= 2 && (f[1] == "on" || f[1] == "off")
+	f := bytes.Fields(l.text)
+	return len(f) >= 2 && (string(f[1]) == "on" || string(f[1]) == "off")
 }
 
 // A scanner cuts the lines of one key-values entry into words and the marks

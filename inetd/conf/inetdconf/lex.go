@@ -45,7 +45,8 @@ func blank(c byte) bool { return c == ' ' || c == '\t' }
 // anywhere in a word, keep blanks together and are removed; there is no escape
 // (NetBSD's rule, which holds FreeBSD's and GNU's common cases).
 func (p *parser) split(l line) []word {
-	var words []word
+	words := make([]word, 0, 8)
+	var text []byte
 	t := l.text
 	for i := 0; i < len(t); {
 		if blank(t[i]) {
@@ -53,7 +54,7 @@ func (p *parser) split(l line) []word {
 			continue
 		}
 		w := word{pos: p.pos(l, i)}
-		var text []byte
+		text = text[:0]
 		for i < len(t) && !blank(t[i]) {
 			if q := t[i]; q == '"' || q == '\'' {
 				end := bytes.IndexByte(t[i+1:], q)
