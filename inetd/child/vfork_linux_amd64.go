@@ -2,6 +2,8 @@ package child
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -22,14 +24,19 @@ import (
 // unshares it, and then only as far as the connection: close_range(2) of what
 // is above (Linux 5.9) leaves the listeners behind, so a start costs the same
 // with ten services and with thousands.
+//
+// It is not quite vfork(2): with CLONE_VFORK the kernel wakes the parent when
+// the child has called execve, and never if the child's user stops it before.
+// So the daemon waits by itself (CLONE_CHILD_CLEARTID), and not for long.
 
 // A step is a system call and its arguments.
 type step [5]uintptr
 
-// A failure is what a child leaves: the error and the step.
-type failure struct {
+// A course is what the daemon sees of a child: how far it has come, and the
+// error with which it has ended there.
+type course struct {
 	errno uintptr
-	step  *step
+	step  uintptr // its address
 }
 
 // cloneArgs is struct clone_args of clone3(2), as far as Linux 5.3 has it.
@@ -37,8 +44,18 @@ type cloneArgs struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls uint64
 }
 
+// A child that takes longer than that many waits of 10 ms, because its user has
+// stopped it or its disk is slow, goes on alone.
+const waits = 10
+
+// adrift are the launches of such children, which still use their memory.
+var adrift struct {
+	sync.Mutex
+	launches []*launch
+}
+
 //go:noescape
-func vfork(args *cloneArgs, size uintptr, steps *step, failed *failure) (pid int, errno uintptr)
+func vfork(args *cloneArgs, size uintptr, steps *step, course *course) (pid int, errno uintptr)
 
 // A launch is a plan in the form that vfork takes. Its memory is Go's, which
 // does not move, and kept for as long as the plan.
@@ -49,7 +66,8 @@ type launch struct {
 	keep   []any
 	args   cloneArgs
 	pidfd  int32
-	failed failure
+	tid    uint32 // the kernel makes it 0 when the child needs the memory no more
+	course course
 }
 
 func (l *launch) add(name string, s step) {
@@ -106,12 +124,35 @@ func newLaunch(p *Plan) (*launch, error) {
 	l.keep = append(l.keep, path, argv, envp)
 	l.add("execv "+p.Path, step{unix.SYS_EXECVE, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0]))})
 	l.args = cloneArgs{
-		flags:      unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_FILES | unix.CLONE_PIDFD | cloneClearSighand,
+		flags:      unix.CLONE_VM | unix.CLONE_CHILD_CLEARTID | unix.CLONE_FILES | unix.CLONE_PIDFD | cloneClearSighand,
 		pidfd:      uint64(uintptr(unsafe.Pointer(&l.pidfd))),
+		childTID:   uint64(uintptr(unsafe.Pointer(&l.tid))),
 		exitSignal: uint64(unix.SIGCHLD),
 	}
 	return l, nil
 }
+
+// wait returns true when the child has executed its program or ended. The
+// kernel's wake-up is not of the private kind.
+func (l *launch) wait() bool {
+	for n := 0; atomic.LoadUint32(&l.tid) != 0; {
+		// A child that still shares the table of descriptors, as only root can
+		// have it, would take what comes to be under its connection's number.
+		if n >= waits && atomic.LoadUintptr(&l.course.step) > uintptr(unsafe.Pointer(&l.steps[0])) {
+			adrift.Lock()
+			defer adrift.Unlock()
+			adrift.launches = append(slices.DeleteFunc(adrift.launches, func(l *launch) bool { return atomic.LoadUint32(&l.tid) == 0 }), l)
+			return false
+		}
+		_, _, e := unix.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&l.tid)), 0 /* FUTEX_WAIT */, 1, uintptr(unsafe.Pointer(&tenMs)), 0, 0)
+		if e == unix.ETIMEDOUT {
+			n++
+		}
+	}
+	return true
+}
+
+var tenMs = unix.Timespec{Nsec: 10e6}
 
 // old says that the kernel lacks something of this.
 var old atomic.Bool
@@ -131,8 +172,8 @@ func startFast(p *Plan, fd int) (pid, pidfd int, err error, known bool) {
 	for i := range 3 {
 		l.steps[len(l.steps)-4+i][1] = uintptr(fd)
 	}
-	l.failed = failure{}
-	pid, errno := vfork(&l.args, unsafe.Sizeof(l.args), &l.steps[0], &l.failed)
+	l.course, l.tid = course{}, 1
+	pid, errno := vfork(&l.args, unsafe.Sizeof(l.args), &l.steps[0], &l.course)
 	switch e := syscall.Errno(errno); e {
 	case 0:
 	case syscall.ENOSYS, syscall.EINVAL, syscall.EPERM: // EPERM is how some containers say ENOSYS
@@ -141,7 +182,11 @@ func startFast(p *Plan, fd int) (pid, pidfd int, err error, known bool) {
 	default:
 		return 0, -1, fmt.Errorf("fork: %w", e), true
 	}
-	if l.failed.errno == 0 {
+	if !l.wait() {
+		p.launch = nil
+		return pid, int(l.pidfd), nil, true
+	}
+	if l.course.errno == 0 {
 		return pid, int(l.pidfd), nil, true
 	}
 	for {
@@ -150,8 +195,8 @@ func startFast(p *Plan, fd int) (pid, pidfd int, err error, known bool) {
 		}
 	}
 	unix.Close(int(l.pidfd))
-	at := (uintptr(unsafe.Pointer(l.failed.step)) - uintptr(unsafe.Pointer(&l.steps[0]))) / unsafe.Sizeof(step{})
-	e := syscall.Errno(l.failed.errno)
+	at := (l.course.step - uintptr(unsafe.Pointer(&l.steps[0]))) / unsafe.Sizeof(step{})
+	e := syscall.Errno(l.course.errno)
 	if at == 0 && (e == syscall.ENOSYS || e == syscall.EINVAL) { // no close_range(2), or none that unshares
 		old.Store(true)
 		return 0, -1, nil, false

@@ -4,17 +4,17 @@
 #define SYS_exit_group 231
 #define MAX_ERRNO $0xfffffffffffff001
 
-// func vfork(args *cloneArgs, size uintptr, steps *step, failed *failure) (pid int, errno uintptr)
+// func vfork(args *cloneArgs, size uintptr, steps *step, course *course) (pid int, errno uintptr)
 //
 // The child runs in the parent's memory, on its stack too, while the parent
-// sleeps. So it touches neither: it walks the table, whose last step does not
+// goes on. So it touches neither: it walks the table, whose last step does not
 // return, and where one fails it says so and ends.
 TEXT ·vfork(SB), NOSPLIT|NOFRAME, $0-48
 	MOVL $SYS_clone3, AX
 	MOVQ args+0(FP), DI
 	MOVQ size+8(FP), SI
 	MOVQ steps+16(FP), BX
-	MOVQ failed+24(FP), R12
+	MOVQ course+24(FP), R12
 	SYSCALL
 	CMPQ AX, MAX_ERRNO
 	JCC  none
@@ -29,6 +29,7 @@ none:
 	MOVQ AX, errno+40(FP)
 	RET
 child:
+	MOVQ BX, 8(R12)
 	MOVQ 0(BX), AX
 	MOVQ 8(BX), DI
 	MOVQ 16(BX), SI
@@ -42,7 +43,6 @@ child:
 fail:
 	NEGQ AX
 	MOVQ AX, 0(R12)
-	MOVQ BX, 8(R12)
 end:
 	MOVL $SYS_exit_group, AX
 	MOVL $127, DI
