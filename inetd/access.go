@@ -142,6 +142,7 @@ func (s *server) screen(c conn) {
 	s.checks++
 	s.checking[who]++
 	s.hold(c)
+	spec := e.spec
 	go func() {
 		q.ask(c, s.tables)
 		s.set.Post(func() {
@@ -149,11 +150,15 @@ func (s *server) screen(c conn) {
 			if s.checking[who]--; s.checking[who] == 0 {
 				delete(s.checking, who)
 			}
+			full := c.e.tally.Full()
 			s.unhold(c)
-			if !c.own && c.l.fd != c.fd {
-				return // closed by a reload
+			if !c.own && (c.l.fd != c.fd || e.spec != spec) {
+				return // a reload closed it, or it is another's: the loop finds the client again
 			}
 			s.decided(c, &q)
+			if full {
+				s.watchAll(c.e)
+			}
 		})
 	}()
 }
@@ -338,11 +343,16 @@ func (s *server) wrapLog(e *entry) func(syslog.Priority, string) {
 }
 
 // hold keeps the loop from the socket of a wait entry while its next client is
-// looked up.
+// looked up, and for any other client keeps a place among the servers.
 func (s *server) hold(c conn) {
 	if !c.own {
 		c.l.holder = &job{e: c.e}
 		s.watch(c.l)
+		return
+	}
+	c.e.tally.Keep()
+	if c.e.tally.Full() {
+		s.watchAll(c.e)
 	}
 }
 
@@ -350,7 +360,9 @@ func (s *server) unhold(c conn) {
 	if !c.own {
 		c.l.holder = nil
 		s.release(c.l)
+		return
 	}
+	c.e.tally.Free()
 }
 
 // client is the connection as actions touch it, nil where there is none yet.

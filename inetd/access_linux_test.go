@@ -276,6 +276,64 @@ func TestAccessEndWhileAsking(t *testing.T) {
 	})
 }
 
+// Clients who are being looked up have places among the servers, and others
+// wait in the queue as for these.
+func TestAccessLimit(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		ns := startNameServer(t, map[string]string{"2.0.0.127.in-addr.arpa": "friend.example.test", "friend.example.test": "127.0.0.2"})
+		wrappedHost(t, "ALL: .example.test\n", "ALL: ALL\n")
+		d := start(t, "tcpmux stream tcp4 nowait.0 root internal\ntcpmux/m stream tcp4 nowait/1 root /bin/cat cat\n"+
+			"7001 stream tcp4 nowait/2 root /bin/cat cat\n", "-l", "-d")
+		var all []net.Conn
+		for range 12 {
+			c, err := dialFrom("tcp4", "127.0.0.2", "127.0.0.1:7001")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			all = append(all, c)
+		}
+		<-ns.asked
+		ns.hold.Unlock()
+		for i, c := range all {
+			wantEcho(t, c, "hello\n")
+			if n := d.log.count(0, "7001/tcp: .*started for"); n > i+2 {
+				t.Fatalf("%d servers were started when %d clients had left", n, i)
+			}
+			c.Close()
+		}
+	})
+}
+
+// A wait service that becomes another while its client is looked up is then
+// not served by what it was, and its socket stays.
+func TestAccessChangeWhileAsking(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		ns := startNameServer(t, map[string]string{"2.0.0.127.in-addr.arpa": "friend.example.test", "friend.example.test": "127.0.0.2"})
+		wrappedHost(t, "ALL: .example.test\n", "ALL: ALL\n")
+		d := start(t, in("echo dgram udp4 wait.0 root $self srv.datagrams 1\n"), "-l")
+		c, err := dialFrom("udp4", "127.0.0.2", "127.0.0.1:7")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprint(c, "hello")
+		<-ns.asked
+		d.reload("echo dgram udp4 wait root internal\n")
+		ns.hold.Unlock()
+		eventually(t, "an echo", func() bool {
+			fmt.Fprint(c, "hello")
+			c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+			buf := make([]byte, 10)
+			n, _ := c.Read(buf)
+			return string(buf[:n]) == "hello"
+		})
+		if n := d.log.count(0, "bad file descriptor"); n != 0 {
+			t.Errorf("%d lines about a descriptor that is gone", n)
+		}
+	})
+}
+
 // The same of a client's ident server.
 func TestAccessIdent(t *testing.T) {
 	isolated(t, func(t *testing.T) {

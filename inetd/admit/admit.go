@@ -36,6 +36,7 @@ type State struct {
 	zero    time.Time // times are kept as what has passed since
 	starts  ring
 	running int
+	kept    int // places
 	sources sources
 }
 
@@ -51,12 +52,20 @@ func (s *State) SetLimits(l conf.Limits) {
 // Limits returns the limits in force.
 func (s *State) Limits() conf.Limits { return s.limits }
 
-// Full says whether as many servers run as may and clients wait in the queue.
-func (s *State) Full() bool { return !s.limits.Refuse && s.full() }
+// Full says whether as many servers run as may, or have their places kept, and
+// clients wait in the queue.
+func (s *State) Full() bool { return !s.limits.Refuse && s.full(s.running+s.kept) }
 
-func (s *State) full() bool {
-	return s.limits.Children == conf.Never || s.limits.Children > 0 && s.running >= int(s.limits.Children)
+func (s *State) full(n int) bool {
+	return s.limits.Children == conf.Never || s.limits.Children > 0 && n >= int(s.limits.Children)
 }
+
+// Keep keeps a place for a client about whom something is still being found
+// out, until Free.
+func (s *State) Keep() { s.kept++ }
+
+// Free gives up a place that Keep has kept: for Start, or for good.
+func (s *State) Free() { s.kept-- }
 
 // Running is how many servers have been admitted and are not Done.
 func (s *State) Running() int { return s.running }
@@ -73,7 +82,7 @@ func (s *State) Start(now time.Time, src netip.Addr) Verdict {
 	if s.limits.Rate == conf.Never || s.limits.Rate > 0 && s.starts.full(at) {
 		return Looping
 	}
-	if s.limits.Refuse && s.full() {
+	if s.full(s.running) {
 		return Full
 	}
 	if v := s.sources.check(at, src, s.limits); v != Admit {

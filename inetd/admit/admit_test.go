@@ -122,16 +122,26 @@ func TestFull(t *testing.T) {
 		if got := s.Full(); got != want {
 			t.Errorf("Full with %d servers = %v, want %v", i, got, want)
 		}
-		s.Start(now.Time, peer)
+		if got := s.Start(now.Time, peer); (got == Full) != want {
+			t.Errorf("Start beside %d servers = %v", i, got)
+		}
 	}
-	if s.Running() != 3 {
-		t.Errorf("Running = %d, want 3", s.Running())
+	if s.Running() != 2 {
+		t.Errorf("Running = %d, want 2", s.Running())
 	}
-	s.Done(peer)
 	s.Done(peer)
 	if s.Full() {
 		t.Error("Full with one server of two")
 	}
+	s.Keep()
+	if !s.Full() {
+		t.Error("not Full with one server and a place that is kept")
+	}
+	s.Free()
+	if got := s.Start(now.Time, peer); got != Admit {
+		t.Errorf("Start with the place that was kept = %v", got)
+	}
+	s.Done(peer)
 	// A new limit counts at once, either way.
 	s.SetLimits(conf.Limits{Children: 1}.Or(unlimited))
 	if !s.Full() {
