@@ -123,6 +123,29 @@ func TestIdle(t *testing.T) {
 	<-res
 }
 
+// Answers to keepalives are no sign of life of the client.
+func TestIdleAlive(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("this system does not tell when data came last")
+	}
+	_, near := pair(t)
+	c, err := net.FileConn(near)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	tcp := c.(*net.TCPConn)
+	tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 9})
+	idle := make(chan struct{})
+	defer watch(2500*time.Millisecond, func() { close(idle) }, tcp)()
+	select {
+	case <-idle:
+	case <-time.After(20 * time.Second):
+		t.Error("not idle after 20 s without data, want it after 2.5 s")
+	}
+}
+
 func TestNobodyThere(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
