@@ -98,6 +98,7 @@ func (s *server) spawn(c conn) {
 	}
 	if err := s.set.Child(pid, pidfd, j); err != nil {
 		s.log.err("%s: %s[%d]: %v", e.label, plan.Path, pid, err)
+		go s.await(j)
 	}
 	if s.log.debugs {
 		s.log.debug("%s: %s[%d] started for %s", e.label, plan.Path, pid, c.from())

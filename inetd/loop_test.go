@@ -465,6 +465,28 @@ func TestLoopFull(t *testing.T) {
 	})
 }
 
+// A crowded set has no room for children.
+type crowded struct{ event.Set }
+
+func (c crowded) Child(pid, pidfd int, tag any) error {
+	if pidfd >= 0 {
+		unix.Close(pidfd)
+	}
+	return unix.ENOSPC
+}
+
+// A server that the event set cannot take in gives its place back all the same.
+func TestLoopCrowded(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	r := newRig(t, nil, in("%d stream tcp4 nowait/1 $me /bin/cat cat\n", p), nil)
+	r.s.set = crowded{r.s.set}
+	r.run()
+	for range 3 {
+		wantAnswer(t, "tcp4", local(p), "hello\n", "hello\n")
+	}
+}
+
 // Ten minutes are ten minutes: the service that was started too often is down
 // until then and not longer, and others do not notice.
 func TestLoopRest(t *testing.T) {

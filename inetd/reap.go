@@ -25,6 +25,17 @@ func (s *server) reap(j *job, status unix.WaitStatus) {
 	s.ended(j)
 }
 
+// await waits for a child that the event set has no room for.
+func (s *server) await(j *job) {
+	var status unix.WaitStatus
+	for {
+		if _, err := unix.Wait4(j.pid, &status, 0, nil); err != unix.EINTR {
+			break
+		}
+	}
+	s.set.Post(func() { s.reap(j, status) })
+}
+
 // logExit writes what became of a server. One that failed for a single client
 // is worth less noise than one that failed for all.
 func (s *server) logExit(j *job, status unix.WaitStatus, failed bool) {

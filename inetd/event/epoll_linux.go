@@ -90,7 +90,11 @@ func (e *epoll) Child(pid, pidfd int, tag any) error {
 		e.quiet = true
 		quietSigchld()
 	}
-	return e.Watch(pidfd, &child{pid, pidfd, tag})
+	err := e.Watch(pidfd, &child{pid, pidfd, tag})
+	if err != nil {
+		unix.Close(pidfd)
+	}
+	return err
 }
 
 // quietSigchld takes SIGCHLD from the runtime's handler, which has no use for

@@ -30,7 +30,7 @@ type Set interface {
 	Watch(fd int, tag any) error
 	Unwatch(fd int) error
 	// Child reports the end of a child process once and reaps it. pidfd is
-	// closed by the set; it is -1 where the system has none.
+	// closed by the set, after an error too; it is -1 where the system has none.
 	Child(pid, pidfd int, tag any) error
 	// Post makes f an event of the loop. It may be called from any goroutine
 	// and never blocks; functions run in the order they were posted.
