@@ -100,16 +100,18 @@ func (s *server) connect(l *listener) {
 	s.unwatch(l)
 	defer s.watch(l)
 	fd, fresh, peer, err := sock.Split(l.fd, l.addr, l.entry.opts)
-	switch {
-	case err == nil:
+	if fresh >= 0 {
 		l.fd = fresh
 		s.setMode(l)
+	}
+	switch {
+	case err == nil:
 		s.screen(conn{fd: fd, own: true, peer: peer, l: l, e: l.entry})
 	case sock.Gone(err):
 	case sock.Scarce(err):
 		s.starve(l, err)
 	default:
-		s.log.warn("%s: %v", l.entry.label, err)
+		l.entry.refusals.note(s, l.entry, conn{peer: peer, l: l, e: l.entry}.from(), err.Error())
 		sock.Drop(l.fd)
 	}
 }

@@ -368,6 +368,31 @@ func TestDatagramLoop(t *testing.T) {
 	})
 }
 
+// Datagrams that nobody could answer start nothing, are one line in the log,
+// and do not keep others from their servers.
+func TestUnanswerableDatagrams(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		d := start(t, in("7001 dgram udp4 nowait.0 root $self srv.datagrams 1\n"))
+		raw, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(raw)
+		for range 200 {
+			if err := unix.Sendto(raw, udpPacket([4]byte{127, 0, 0, 1}, 0, 7001, "hello"), 0, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const line = `7001/udp: refused 127\.0\.0\.1:0: a datagram without a return address`
+		d.log.wait(t, 0, line)
+		wantDatagram(t, dial(t, "udp", "127.0.0.1:7001"), "hello")
+		d.hup()
+		if n := d.log.count(0, line); n != 1 {
+			t.Errorf("%d lines about datagrams without a return address, want one", n)
+		}
+	})
+}
+
 // udpPacket is an IPv4 packet from and to one address; the kernel fills in the
 // checksum and length of the IP header, and UDP may go without.
 func udpPacket(addr [4]byte, from, to int, text string) []byte {

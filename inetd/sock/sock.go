@@ -233,7 +233,7 @@ func Own(a Addr, o Options) error {
 			return err
 		}
 	}
-	return os.Chmod(a.Path, fs.FileMode(o.Mode))
+	return chmod(a.Path, o.Mode)
 }
 
 // Set applies the options that need no new socket.
@@ -392,32 +392,41 @@ func SetNonblock(fd int, on bool) { unix.SetNonblock(fd, on) }
 // one's place at the address. Where several have sent something at once that is
 // the last of them, and what came before is dropped: a server must not answer
 // one client what another has asked. The caller must not wait for fd meanwhile.
+// With an error conn is -1; listener then is too, or it replaces fd, which is
+// closed.
 func Split(fd int, a Addr, o Options) (conn, listener int, peer netip.AddrPort, err error) {
 	_, peer, err = lastSender(fd)
 	if err != nil {
 		return -1, -1, peer, err
 	}
-	if !peer.IsValid() || peer.Port() == 0 {
-		return -1, -1, peer, errors.New("a datagram without a return address")
+	if !answerable(peer) {
+		return -1, -1, peer, errNoReturn
+	}
+	if a.Path == "" && a.IP.Port() == 0 { // the port of an rpc service is the kernel's choice
+		a.IP = netip.AddrPortFrom(a.IP.Addr(), Local(fd).Port())
 	}
 	if err := reuse(fd, 1); err != nil {
 		return -1, -1, peer, err
 	}
-	if listener, err = bind(a, o, true); err == nil {
-		if peer, err = settle(fd, peer); err == nil {
-			err = reuse(listener, 0)
-		}
-		if err != nil {
-			unix.Close(listener)
-		}
-	}
-	if err != nil {
+	if listener, err = bind(a, o, true); err != nil {
 		reuse(fd, 0)
 		return -1, -1, peer, fmt.Errorf("a socket for %s: %w", peer, err)
+	}
+	peer, err = settle(fd, peer)
+	if e := reuse(listener, 0); err == nil {
+		err = e
+	}
+	if err != nil { // fd may be connected to somebody, and deaf to all others
+		unix.Close(fd)
+		return -1, listener, peer, fmt.Errorf("a socket for %s: %w", peer, err)
 	}
 	SetNonblock(fd, false)
 	return fd, listener, peer, nil
 }
+
+func answerable(peer netip.AddrPort) bool { return peer.IsValid() && peer.Port() != 0 }
+
+var errNoReturn = errors.New("a datagram without a return address")
 
 // settle connects a socket to the sender of the last datagram in its queue and
 // drops what others have sent. Once it is connected nothing of others comes any
@@ -436,6 +445,9 @@ func settle(fd int, peer netip.AddrPort) (netip.AddrPort, error) {
 		}
 		if last == peer {
 			return peer, nil
+		}
+		if !answerable(last) {
+			return last, errNoReturn
 		}
 		peer = last
 	}

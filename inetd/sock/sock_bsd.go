@@ -33,6 +33,10 @@ func accept(fd int) (int, netip.AddrPort, error) {
 	return conn, AddrPort(sa), err
 }
 
+func chmod(path string, mode uint32) error {
+	return unix.Fchmodat(unix.AT_FDCWD, path, mode, unix.AT_SYMLINK_NOFOLLOW)
+}
+
 // Reserve and High are for Linux, where they save time.
 func Reserve(int) {}
 

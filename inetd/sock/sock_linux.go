@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -19,6 +20,25 @@ func socket(domain, typ, proto int) (int, error) {
 // base is where descriptors that live long begin. A process starts with room
 // for 64.
 const base = 32
+
+// chmod changes the mode of a socket, and of nothing else that its name may have
+// come to stand for in a directory that is not root's.
+func chmod(path string, mode uint32) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return &os.PathError{Op: "chmod", Path: path, Err: unix.ENOTSOCK}
+	}
+	if err := unix.Fchmodat(fd, "", mode, unix.AT_EMPTY_PATH); err != unix.EOPNOTSUPP {
+		return err
+	}
+	// Before Linux 6.6.
+	return os.Chmod("/proc/self/fd/"+strconv.Itoa(fd), fs.FileMode(mode))
+}
 
 // Reserve makes room for so many of them at once. In a process with threads
 // the kernel waits for all processors each time that it enlarges the table.

@@ -430,6 +430,24 @@ func TestUnixInTheWay(t *testing.T) {
 	}
 }
 
+// A port that the kernel chose stays, for it is registered.
+func TestSplitPort(t *testing.T) {
+	a := addr(Dgram, "127.0.0.1:0")
+	fd := opened(t, a, opts)
+	was := Local(fd)
+	c := dial(t, "udp", was.String())
+	fmt.Fprint(c, "hello")
+	conn, fresh, _, err := Split(fd, a, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(conn)
+	defer unix.Close(fresh)
+	if now := Local(fresh); now != was {
+		t.Errorf("the listener moved from %v to %v", was, now)
+	}
+}
+
 func TestUnixOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to give a file away")
@@ -454,6 +472,24 @@ func TestUnixOwner(t *testing.T) {
 	}
 	if got, want := stat(), "4711:43 666"; got != want {
 		t.Errorf("socket after Own = %s, want %s", got, want)
+	}
+	// Whoever owns the directory has put something else there.
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	moved := a.Path + ".moved"
+	if err := errors.Join(os.Rename(a.Path, moved), os.Symlink(secret, a.Path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Own(a, o); err == nil {
+		t.Error("Own of a link gives no error")
+	}
+	if fi, err := os.Stat(secret); err != nil || fi.Mode() != 0o600 {
+		t.Errorf("what the link leads to is %v, %v", fi, err)
+	}
+	if err := os.Rename(moved, a.Path); err != nil {
+		t.Fatal(err)
 	}
 	Close(fd, a, Path(a))
 }
