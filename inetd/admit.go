@@ -60,6 +60,7 @@ func discard(c conn) {
 	switch {
 	case c.own:
 		unix.Close(c.fd)
+	case c.l.fd != c.fd: // closed with the service's rest, and maybe another's by now
 	case c.l.addr.Type == sock.Dgram:
 		sock.Drop(c.fd)
 	default:

@@ -7,8 +7,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"inetd/inetd/sock"
 )
 
 // bindable says whether another program could have the port now.
@@ -144,6 +147,30 @@ func TestRateOfWait(t *testing.T) {
 	d.hup()
 	d.log.wait(t, mark, "back in service")
 	wantDatagram(t, c, "five")
+}
+
+// What is discarded of a socket that is closed is nothing of whoever has its
+// number now.
+func TestDiscardClosed(t *testing.T) {
+	t.Parallel()
+	other, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	f, err := other.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	dial(t, "tcp4", other.Addr().String())
+	discard(conn{fd: int(f.Fd()), l: &listener{fd: -1, addr: sock.Addr{Type: sock.Stream}}})
+	other.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
+	if c, err := other.Accept(); err != nil {
+		t.Errorf("the other's client is gone: %v", err)
+	} else {
+		c.Close()
+	}
 }
 
 // With /2 the third client waits in the queue until one of the two leaves.
