@@ -579,3 +579,59 @@ func TestAccessChild(t *testing.T) {
 		}
 	})
 }
+
+// Rules hold for datagrams of built-ins too, which are answered without a
+// lookup: what would take one is refused, whatever the answer would be.
+func TestAccessDatagram(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		wrappedHost(t, "", "")
+		put(t, "/run/xinetd.conf", "service echo\n{\ntype = INTERNAL UNLISTED\nport = 7007\nsocket_type = dgram\nprotocol = udp\nwait = yes\nlibwrap = echo\n}\n", 0o644)
+		start(t, "echo dgram udp4 wait root internal\n", "-W", "/run/xinetd.conf")
+		for _, tt := range []struct {
+			allow, deny string
+			served      bool
+		}{
+			{"", "echo: localhost", false},
+			{"", "echo: KNOWN", false},
+			{"", "echo: LOCAL", false},
+			{"", "echo: ann@ALL", false},
+			{"", "echo@127.0.0.1: ALL", false},
+			{"", "7 7007: ALL", false},
+			{"", "echo: 127.0.0.1", false},
+			{"", "echo@127.0.0.2: ALL", true},
+			{"", "8: ALL", true},
+			{"", "echo: 127.0.0.2", true},
+			{"echo: 127.", "ALL: ALL", true},
+			{"echo@127.0.0.1: 127.", "ALL: ALL", true},
+			{"7 7007: ALL", "ALL: ALL", true},
+			{"echo: 127.0.0.1", "echo: KNOWN", true},
+		} {
+			put(t, "/etc/hosts.allow", "echo: 127.0.0.5\n"+tt.allow+"\n", 0o644)
+			put(t, "/etc/hosts.deny", tt.deny+"\n", 0o644)
+			for _, addr := range []string{"127.0.0.1:7", "127.0.0.1:7007"} {
+				c := dial(t, "udp4", addr)
+				io.WriteString(c, "hello")
+				// When this one has its answer the other has had its own.
+				next, err := dialFrom("udp4", "127.0.0.5", addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				wantEcho(t, next, "hello")
+				next.Close()
+				raw, err := c.(*net.UDPConn).SyscallConn()
+				if err != nil {
+					t.Fatal(err)
+				}
+				served := false
+				raw.Control(func(fd uintptr) {
+					n, _, _ := syscall.Recvfrom(int(fd), make([]byte, 64), syscall.MSG_DONTWAIT)
+					served = n == len("hello")
+				})
+				if served != tt.served {
+					t.Errorf("allow %q, deny %q: %s is served: %v, want %v", tt.allow, tt.deny, addr, served, tt.served)
+				}
+				c.Close()
+			}
+		}
+	})
+}

@@ -73,7 +73,7 @@ func (s *server) answer(l *listener) {
 			why = tooManyReplies
 		}
 		if why == "" && (e.gate != nil || e.wrapped.daemon != "") {
-			why = s.passDatagram(e, from)
+			why = s.passDatagram(l, from, s.batch.To(i))
 		}
 		if why != "" {
 			e.refusals.note(s, e, from.String(), why)

@@ -14,7 +14,6 @@ import (
 	"inetd/inetd/admit"
 	"inetd/inetd/conf"
 	"inetd/inetd/sock"
-	"inetd/libwrap"
 	"inetd/libwrap/netwrap"
 )
 
@@ -138,10 +137,10 @@ func (s *server) tooFast(e *entry) {
 }
 
 // passDatagram is pass and screen for one datagram of a built-in, which is
-// answered at once or not at all: what would take a lookup is refused. It
-// returns why.
-func (s *server) passDatagram(e *entry, from netip.AddrPort) string {
-	now, src := s.now(), from.Addr()
+// answered at once or not at all: what would take a lookup is refused. to is
+// the address that was asked. It returns why.
+func (s *server) passDatagram(l *listener, from netip.AddrPort, to netip.Addr) string {
+	e, now, src := l.entry, s.now(), from.Addr()
 	if g := e.gate; g != nil {
 		switch {
 		case e.resting:
@@ -168,7 +167,13 @@ func (s *server) passDatagram(e *entry, from netip.AddrPort) string {
 	if e.wrapped.daemon == "" {
 		return ""
 	}
-	v, ok := s.tables.CheckNow(&libwrap.Request{Daemon: e.wrapped.daemon, Client: endpoint(from)})
+	// What is missing in a request is "unknown" and fits no rule, so that a
+	// deny rule would not hold: it must be as complete as that of a connection.
+	r := s.request(conn{fd: l.fd, peer: from, l: l, e: e})
+	if to.IsValid() {
+		r.Server.Addr = to.String()
+	}
+	v, ok := s.tables.CheckNow(r)
 	switch {
 	case !ok:
 		return "hosts.allow and hosts.deny ask for more than its address"
