@@ -2,8 +2,8 @@ package libwrap
 
 import (
 	"context"
-	"sync"
 	"syscall"
+	"time"
 )
 
 const shell = "/bin/sh"
@@ -54,8 +54,8 @@ func addEnv(env, more []string) []string {
 }
 
 // run starts a program on /dev/null in a process group of its own and waits
-// for it. With capture it returns what the program writes to its standard
-// output, up to maxGetent bytes.
+// for it to end. With capture it returns what the program wrote to its standard
+// output until then, up to maxGetent bytes.
 func run(ctx context.Context, path string, argv, env []string, cred *syscall.Credential, capture bool) (st Status, out []byte, err error) {
 	if err := ctx.Err(); err != nil {
 		return st, nil, err
@@ -72,7 +72,13 @@ func run(ctx context.Context, path string, argv, env []string, cred *syscall.Cre
 			return st, nil, err
 		}
 		files[1] = uintptr(p[1])
+		defer func() { syscall.Close(p[0]) }()
+		if err := syscall.SetNonblock(p[0], true); err != nil {
+			syscall.Close(p[1])
+			return st, nil, err
+		}
 	}
+	began := time.Now()
 	pid, err := syscall.ForkExec(path, argv, &syscall.ProcAttr{
 		Env: env, Files: files, Sys: &syscall.SysProcAttr{Setpgid: true, Credential: cred},
 	})
@@ -80,58 +86,73 @@ func run(ctx context.Context, path string, argv, env []string, cred *syscall.Cre
 		syscall.Close(p[1])
 	}
 	if err != nil {
-		if capture {
-			syscall.Close(p[0])
-		}
 		return st, nil, err
 	}
-
-	var mu sync.Mutex
-	ended := false
-	stop := context.AfterFunc(ctx, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		if !ended {
-			syscall.Kill(-pid, syscall.SIGKILL)
-		}
-	})
-	defer stop()
-	if capture {
-		out = readAll(p[0], 0, maxGetent)
-		syscall.Close(p[0]) // one that has more to say must not wait for us
-	}
 	st.PID = pid
+	killed := false
 	for {
 		var ws syscall.WaitStatus
-		_, err = syscall.Wait4(pid, &ws, 0, nil)
+		ended, err := syscall.Wait4(pid, &ws, syscall.WNOHANG, nil)
 		if err == syscall.EINTR {
 			continue
 		}
-		if err == nil {
-			if ws.Signaled() {
-				st.Signal = int(ws.Signal())
-			} else {
-				st.Code = ws.ExitStatus()
+		// All that the program wrote is in the pipe when it has ended. A child
+		// that it leaves behind with the other end is not waited for.
+		if capture && len(out) < maxGetent {
+			if out = drain(p[0], out); len(out) == maxGetent {
+				syscall.Close(p[0]) // one that has more to say must not wait for us
+				p[0] = -1
 			}
 		}
-		mu.Lock()
-		ended = true
-		mu.Unlock()
-		if err == nil && st.Signal == int(syscall.SIGKILL) {
-			err = ctx.Err()
+		switch {
+		case err != nil:
+			return st, out, err
+		case ended == 0 && killed:
+			pause(context.Background(), began)
+		case ended == 0:
+			if pause(ctx, began) != nil {
+				syscall.Kill(-pid, syscall.SIGKILL)
+				killed = true
+			}
+		case ws.Signaled():
+			if st.Signal = int(ws.Signal()); st.Signal == int(syscall.SIGKILL) {
+				err = ctx.Err()
+			}
+			return st, out, err
+		default:
+			st.Code = ws.ExitStatus()
+			return st, out, nil
 		}
-		return st, out, err
 	}
 }
 
-// pipe returns a pipe that other children do not inherit.
-func pipe(p *[2]int) error {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	if err := syscall.Pipe(p[:]); err != nil {
-		return err
+// pause lets an eighth pass of the time since began, within bounds. Who asks
+// again and again in such steps holds no thread, as one who waits in the kernel
+// does: a Go program that needs a thread and gets none, because the processes
+// of a user are limited, is ended by the runtime, and how many clients there
+// are to wait for is up to strangers.
+func pause(ctx context.Context, began time.Time) error {
+	t := time.NewTimer(max(50*time.Microsecond, min(time.Since(began)/8, 50*time.Millisecond)))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
 	}
-	syscall.CloseOnExec(p[0])
-	syscall.CloseOnExec(p[1])
-	return nil
+}
+
+// drain adds to b what a non-blocking pipe holds now, up to maxGetent bytes.
+func drain(fd int, b []byte) []byte {
+	for len(b) < maxGetent {
+		if len(b) == cap(b) {
+			b = append(b, make([]byte, 512)...)[:len(b)]
+		}
+		n := readFD(fd, b[len(b):min(cap(b), maxGetent)])
+		if n <= 0 {
+			break
+		}
+		b = b[:len(b)+n]
+	}
+	return b
 }

@@ -1,0 +1,93 @@
+package libwrap
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// threads is how many this process has.
+func threads(t *testing.T) int {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(tasks)
+}
+
+// Waiting holds no threads: where a user may have few processes the runtime
+// would get no more of them, and that ends the program.
+func TestThreads(t *testing.T) {
+	const n = 100
+	dir := t.TempDir()
+	gate := filepath.Join(dir, "gate")
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := threads(t)
+	done := make(chan error)
+	for range n {
+		go func() {
+			_, err := RunShell(t.Context(), "exec 3<"+gate+"; echo >"+dir+"/$$; read x <&3", nil)
+			done <- err
+		}()
+	}
+	// It opens only when they have come so far.
+	w, err := os.OpenFile(gate, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if all, _ := filepath.Glob(dir + "/[0-9]*"); len(all) == n {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("the commands do not start")
+		}
+	}
+	if now := threads(t); now > before+n/2 {
+		t.Errorf("%d threads with %d commands under way, %d before", now, n, before)
+	}
+	w.Close()
+	for range n {
+		if err := <-done; err != nil {
+			t.Errorf("RunShell = %v", err)
+		}
+	}
+}
+
+// What a program leaves behind is not waited for, and one that does not end is
+// killed, whoever has its output.
+func TestCapture(t *testing.T) {
+	sh := func(ctx context.Context, command string) (Status, string, error) {
+		st, out, err := run(ctx, shell, []string{"sh", "-c", command}, os.Environ(), nil, true)
+		return st, string(out), err
+	}
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	stray := "setsid sleep 1000 & echo $! >" + pidFile + "; echo hello; "
+	for _, tt := range []struct {
+		command string
+		killed  bool
+	}{{stray, false}, {stray + "exec sleep 1000", true}} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		began := time.Now()
+		st, out, err := sh(ctx, tt.command)
+		cancel()
+		if out != "hello\n" || (err != nil) != tt.killed || (st.Signal == int(syscall.SIGKILL)) != tt.killed {
+			t.Errorf("%q = %+v, %q, %v, want it killed: %v", tt.command, st, out, err, tt.killed)
+		}
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("%q took %v", tt.command, took)
+		}
+		pid, _ := os.ReadFile(pidFile)
+		sh(t.Context(), "kill "+string(pid))
+	}
+	st, out, err := sh(t.Context(), "exec yes")
+	if err != nil || len(out) != maxGetent || st.Signal != int(syscall.SIGPIPE) {
+		t.Errorf("yes = %+v, %d bytes, %v, want %d bytes and SIGPIPE", st, len(out), err, maxGetent)
+	}
+}
