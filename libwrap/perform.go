@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"syscall"
+	"time"
 
 	"inetd/libwrap/syslog"
 )
@@ -85,7 +86,7 @@ func (p *Performer) Perform(ctx context.Context, v *Verdict) error {
 			}
 		case Banner:
 			if p.Conn != nil {
-				p.Conn.Write([]byte(e.Text)) // a client that is gone needs no banner
+				p.banner(ctx, []byte(e.Text))
 			}
 		case Linger:
 			if p.Conn != nil {
@@ -134,6 +135,34 @@ func (p *Performer) Perform(ctx context.Context, v *Verdict) error {
 		}
 	}
 	return nil
+}
+
+// banner sends a text for as long as ctx lasts. A client that is gone, or does
+// not read, needs no banner.
+func (p *Performer) banner(ctx context.Context, text []byte) {
+	fd, ok := p.Conn.(FD)
+	if !ok {
+		p.Conn.Write(text)
+		return
+	}
+	began := time.Now()
+	for len(text) > 0 {
+		n, err := syscall.SendmsgN(int(fd), text, nil, nil, syscall.MSG_DONTWAIT)
+		switch err {
+		case nil:
+			text, began = text[n:], time.Now()
+		case syscall.EINTR:
+		case syscall.EAGAIN, syscall.ENOBUFS:
+			if pause(ctx, began) != nil {
+				return
+			}
+		case syscall.ENOTSOCK:
+			fd.Write(text)
+			return
+		default:
+			return
+		}
+	}
 }
 
 // An actionError is an action that failed, so that the client must not be
