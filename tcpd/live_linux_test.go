@@ -301,6 +301,10 @@ func endpoints(t *testing.T, kind string) (net.Conn, *os.File) {
 		}
 		server = file(conn.(*net.TCPConn))
 		conn.Close()
+		if kind == "reset" {
+			client.(*net.TCPConn).SetLinger(0)
+			client.Close()
+		}
 	}
 	t.Cleanup(func() { client.Close() })
 	return client, server
@@ -505,6 +509,7 @@ func TestPatience(t *testing.T) {
 	}{
 		{"stream", "tcp4", "ALL: ALL\n", nil, false, "+ <84>svc[PID] refused connect from 127.0.0.1 (127.0.0.1)"},
 		{"stream6", "tcp6", "ALL: ALL\n", nil, false, "+ <84>svc[PID] refused connect from ::1 (::1)"},
+		{"stream that was reset", "reset", "ALL: ALL\n", nil, false, "+ <84>svc[PID] refused connect from unknown (unknown)"},
 		{"unix", "unix", "ALL: ALL\n", nil, false, "+ <84>svc[PID] refused connect from localhost (localhost)"},
 		{"dgram", "udp", "ALL: ALL\n", nil, true, "+ <84>svc[PID] refused connect from 127.0.0.1 (127.0.0.1)"},
 		{"listening", "listen", "ALL: ALL\n", nil, true, "+ <84>svc[PID] refused connect from unknown (unknown)"},

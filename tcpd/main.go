@@ -101,11 +101,22 @@ func addr(e *libwrap.Endpoint) string {
 	return e.Addr
 }
 
-// refuse ends a request that was not granted. A connection is simply closed;
-// to wait as well would let strangers fill the process table.
+// refuse ends a request that was not granted. A connection is simply closed, one
+// that the client has reset and that has no peer any more as well: to wait
+// would let strangers fill the process table.
 func refuse(sock *peer.Socket) {
-	if typ, err := syscall.GetsockoptInt(stdin, syscall.SOL_SOCKET, syscall.SO_TYPE); sock.Connected && err == nil && typ != syscall.SOCK_DGRAM {
-		return
+	option := func(name int) int {
+		v, err := syscall.GetsockoptInt(stdin, syscall.SOL_SOCKET, name)
+		if err != nil {
+			return -1
+		}
+		return v
+	}
+	switch option(syscall.SO_TYPE) {
+	case syscall.SOCK_STREAM, syscall.SOCK_SEQPACKET:
+		if option(syscall.SO_ACCEPTCONN) == 0 {
+			return
+		}
 	}
 	leave(sock)
 }
