@@ -97,10 +97,11 @@ func (c *carets) print(w io.Writer, pos conf.Pos) {
 	fmt.Fprintf(w, "  %s\n  %s^\n", printable(line), margin)
 }
 
-// printable keeps a file's bytes from driving the terminal.
+// printable keeps a file's bytes from driving the terminal, also those that
+// control it from U+0080 on.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r == 0x7f {
+		if r < ' ' && r != '\t' || 0x7f <= r && r < 0xa0 {
 			return '?'
 		}
 		return r

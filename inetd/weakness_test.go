@@ -559,3 +559,17 @@ func TestStalledPeers(t *testing.T) {
 		return true
 	})
 }
+
+// Nothing that a file or a client says drives the terminal of who reads it.
+func TestPrintable(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"a\tb é À \u00a0", "a\tb é À \u00a0"},
+		{"a\x1b[2J\x7f\n", "a?[2J??"},
+		{"\u009b2J\u0080\u009f", "?2J??"},
+		{"\x9b2J", "\ufffd2J"},
+	} {
+		if got := printable(tt.in); got != tt.want {
+			t.Errorf("printable(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unicode/utf8"
 )
 
 // DefaultPath is where the daemon listens.
@@ -199,13 +200,20 @@ func two(b []byte, n int, pad byte) []byte {
 	return append(b, byte('0'+n/10), byte('0'+n%10))
 }
 
+// clean adds s to b without what drives a terminal: the control characters, and
+// those from U+0080 to U+009F whether they are written as UTF-8 or as one byte.
 func clean(b []byte, s string) []byte {
-	for i := range len(s) {
-		c := s[i]
-		if c < ' ' || c == 0x7f {
-			c = '?'
+	for s != "" {
+		r, n := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && n == 1 {
+			r = rune(s[0])
 		}
-		b = append(b, c)
+		if r < ' ' || 0x7f <= r && r < 0xa0 {
+			b = append(b, '?')
+		} else {
+			b = append(b, s[:n]...)
+		}
+		s = s[n:]
 	}
 	return b
 }

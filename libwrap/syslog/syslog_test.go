@@ -55,6 +55,8 @@ func TestPrint(t *testing.T) {
 		{Auth | Warning, "", "<36>Mar  4 05:06:07 in.x[" + pid + "]: "},
 		{Authpriv | Info, "x", "<86>Mar  4 05:06:07 in.x[" + pid + "]: x"},
 		{Local7 | Debug, "a\nb\x00\x1b\x7f\xc3\xa9", "<191>Mar  4 05:06:07 in.x[" + pid + "]: a?b???\xc3\xa9"},
+		// C1 controls, as UTF-8 and as bytes, among letters that have such bytes.
+		{Local7 | Debug, "\u009b2J \x9b2J \xc3\x80 \xe9 \xe0\x82\x9b \u00a0", "<191>Mar  4 05:06:07 in.x[" + pid + "]: ?2J ?2J \xc3\x80 \xe9 \xe0?? \u00a0"},
 		{Kern | Emerg, "k", "<24>Mar  4 05:06:07 in.x[" + pid + "]: k"},
 	} {
 		if !w.Print(tt.p, tt.text) {
