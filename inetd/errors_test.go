@@ -206,3 +206,32 @@ func TestDirectory(t *testing.T) {
 	wantRefused(t, "tcp", local(a))
 	wantAnswer(t, "tcp", local(b), "", "b\n")
 }
+
+// A tcpd that could not start under its limits is told of before a client is.
+func TestTcpdLimits(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"tcpd", "other"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ server, limit, want string }{
+		{"tcpd", "rlimit_as = 64M", "rlimit_as below 1024M"},
+		{"tcpd", "rlimit_data = 32M", "rlimit_data below 64M"},
+		{"tcpd", "rlimit_as = 1024M", ""},
+		{"tcpd", "rlimit_as = UNLIMITED", ""},
+		{"tcpd", "rlimit_stack = 1M", ""},
+		{"other", "rlimit_as = 64M", ""},
+	} {
+		file := filepath.Join(dir, "conf")
+		text := fmt.Sprintf("service x\n{\n\ttype = UNLISTED\n\tport = 7001\n\tprotocol = tcp\n\tsocket_type = stream\n\twait = no\n\tuser = %s\n\tserver = %s\n\t%s\n}\n", me, filepath.Join(dir, tt.server), tt.limit)
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out, status := checked(t, file)
+		if status != 0 || (out == "") != (tt.want == "") || !strings.Contains(out, tt.want) {
+			t.Errorf("inetd -t of %s with %s = %d, %q, want %q", tt.server, tt.limit, status, out, tt.want)
+		}
+	}
+}
