@@ -59,6 +59,7 @@ type options struct {
 	pidFile   string
 	dir       string // where the program was started
 	files     []string
+	warnings  []string // of the command line, for the log
 
 	// Only xinetd's command line has these.
 	asXinetd bool
@@ -155,6 +156,11 @@ func parseArgs(args []string) (*options, error) {
 	return o, nil
 }
 
+// warn keeps what is odd about the command line until there is a log.
+func (o *options) warn(format string, args ...any) {
+	o.warnings = append(o.warnings, fmt.Sprintf(format, args...))
+}
+
 func absolute(dir, name string) string {
 	if filepath.IsAbs(name) {
 		return name
@@ -234,6 +240,9 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	s := newServer(o, log, set)
 	s.signals()
 	s.load, s.again = ld.load, ld.again
+	for _, w := range o.warnings {
+		log.warn("%s", w)
+	}
 	s.spare.fill()
 	spareThreads()
 	cfg, err := s.load()

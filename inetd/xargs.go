@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 
@@ -11,11 +12,13 @@ import (
 
 const xinetdUsage = `usage: xinetd [-d] [-dontfork] [-stayalive] [-f file] [-pidfile file]
               [-limit number] [-syslog facility] [-filelog file]
-              [-inetd_compat] [-cc seconds] [-version]
+              [-inetd_compat] [-inetd_ipv6] [-cc seconds] [-version]
 `
 
 // parseXinetdArgs reads the command line of xinetd(8), which is what the
-// program has when it is started under that name. Options are whole words.
+// program has when it is started under that name. Options are whole words. As
+// in xinetd, one that is none stops nobody: init scripts have those of every
+// release there was.
 func parseXinetdArgs(args []string) (*options, error) {
 	o := &options{
 		asXinetd: true,
@@ -43,7 +46,8 @@ func parseXinetdArgs(args []string) (*options, error) {
 			o.debug, o.foreground, o.stderr = true, true, true
 		case "-dontfork":
 			o.foreground = true
-		case "-stayalive": // it always does
+		case "-stayalive", "-reuse": // it always does
+		case "-inetd_ipv6": // tcp and udp mean both families anyway
 		case "-inetd_compat":
 			o.compat = "/etc/inetd.conf"
 		case "-version":
@@ -60,27 +64,34 @@ func parseXinetdArgs(args []string) (*options, error) {
 			if o.logFile, err = value(); err == nil {
 				o.logFile = absolute(o.dir, o.logFile)
 			}
+		case "-shutdownprocs":
+			_, err = value()
+			o.warn("option %s has no effect", opt)
 		case "-limit", "-cc", "-logprocs":
 			var v string
 			if v, err = value(); err != nil {
 				break
 			}
-			n, nerr := strconv.ParseUint(v, 10, 31)
-			if nerr != nil {
+			n, nerr := strconv.ParseInt(v, 10, 64)
+			if nerr != nil || n < 0 && opt == "-cc" {
 				return nil, fmt.Errorf("option %s: %q is not a number", opt, v)
 			}
-			if opt == "-limit" {
-				o.processes = int(n) // the others tell xinetd to watch itself
+			if opt == "-limit" { // the others tell xinetd to watch itself
+				o.processes = int(min(max(n, 0), math.MaxInt32)) // -1 is none
 			}
 		default:
-			return nil, fmt.Errorf("unknown option %s", opt)
+			if len(opt) < 2 || opt[0] != '-' {
+				return nil, fmt.Errorf("%q: expected an option", opt)
+			}
+			o.warn("unknown option %s is ignored", opt)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	if _, ok := syslog.ParseFacility(o.facility); !ok && o.facility != "" {
-		return nil, fmt.Errorf("option -syslog: %q is not a facility", o.facility)
+		o.warn("option -syslog: %q is not a facility: daemon is used", o.facility)
+		o.facility = ""
 	}
 	o.files = []string{absolute(o.dir, file)}
 	return o, nil

@@ -341,16 +341,25 @@ func TestXinetdOptions(t *testing.T) {
 		{"-inetd_compat", "[/etc/xinetd.conf]/etc/inetd.conf foreground=false stderr=false pid= log= facility= limit=0"},
 		{"-f", "option -f takes an argument"},
 		{"-limit many", `option -limit: "many" is not a number`},
-		{"-limit -1", `option -limit: "-1" is not a number`},
-		{"-syslog nowhere", `option -syslog: "nowhere" is not a facility`},
-		{"-i", "unknown option -i"},
-		{"file", "unknown option file"},
+		{"-cc -1", `option -cc: "-1" is not a number`},
+		{"-limit -1", "[/etc/xinetd.conf] foreground=false stderr=false pid= log= facility= limit=0"},
+		{"-limit 99999999999", "[/etc/xinetd.conf] foreground=false stderr=false pid= log= facility= limit=2147483647"},
+		{"-inetd_compat -inetd_ipv6 -stayalive -reuse", "[/etc/xinetd.conf]/etc/inetd.conf foreground=false stderr=false pid= log= facility= limit=0"},
+		{"-syslog nowhere", `[/etc/xinetd.conf] foreground=false stderr=false pid= log= facility= limit=0 [option -syslog: "nowhere" is not a facility: daemon is used]`},
+		{"-shutdownprocs 5", "[/etc/xinetd.conf] foreground=false stderr=false pid= log= facility= limit=0 [option -shutdownprocs has no effect]"},
+		{"-i -limit 7", "[/etc/xinetd.conf] foreground=false stderr=false pid= log= facility= limit=7 [unknown option -i is ignored]"},
+		{"-shutdownprocs", "option -shutdownprocs takes an argument"},
+		{"file", `"file": expected an option`},
+		{"-", `"-": expected an option`},
 		{"-version", "version asked for"},
 	} {
 		o, err := parseXinetdArgs(strings.Fields(tt.args))
 		got := fmt.Sprint(err)
 		if err == nil {
 			got = show(o)
+			if o.warnings != nil {
+				got += fmt.Sprint(" ", o.warnings)
+			}
 		}
 		if got != tt.want {
 			t.Errorf("parseXinetdArgs(%q) = %s, want %s", tt.args, got, tt.want)
@@ -368,7 +377,7 @@ func TestXinetdCommand(t *testing.T) {
 		stdout, stderr string
 	}{
 		{[]string{"-version"}, 0, "inetd " + version + "\n", ""},
-		{[]string{"-x"}, 2, "", "xinetd: unknown option -x\n" + xinetdUsage},
+		{[]string{"x"}, 2, "", "xinetd: \"x\": expected an option\n" + xinetdUsage},
 		{[]string{"-f"}, 2, "", "xinetd: option -f takes an argument\n" + xinetdUsage},
 		{[]string{"-f", file}, 1, "", "xinetd: stat " + file + ": no such file or directory\n"},
 		{[]string{"-f", file, "-dontfork"}, 1, "", "xinetd: stat " + file + ": no such file or directory\n"},

@@ -836,6 +836,18 @@ FAIL: s5002 process_limit from=127.0.0.1`,
 127.0.0.1:6001: refused`,
 	},
 	{
+		name: "options of Debian's init script, and of none",
+		args: []string{"-inetd_compat", "-inetd_ipv6", "-stayalive", "-reuse", "-shutdownprocs", "5", "-limit", "-1", "-nonsense", "-syslog", "nowhere"},
+		conf: unlisted(5001, "/bin/cat"),
+		do: func(x *xinetd) {
+			x.ask("127.0.0.1:5001", "hello")
+			x.see("%d about the facility", x.log.count(0, `^daemon\.\w+ xinetd\[`+strconv.Itoa(x.cmd.Process.Pid)+`\]: .*nowhere`))
+		},
+		want: `
+127.0.0.1:5001: "hello"
+1 about the facility`,
+	},
+	{
 		name: "syslog",
 		args: []string{"-syslog", "local5", "-stayalive"},
 		conf: unlisted(5001, "/bin/cat"),
