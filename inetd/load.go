@@ -51,6 +51,7 @@ func (ld *loader) load() (*config, error) {
 	if err != nil {
 		return nil, err
 	}
+	own := len(files)
 	if compat := ld.opts.compat; compat != "" {
 		if _, err := os.Stat(compat); !errors.Is(err, fs.ErrNotExist) {
 			files = append(files, compat)
@@ -60,12 +61,18 @@ func (ld *loader) load() (*config, error) {
 	env := environment(db)
 	cfg := new(config)
 	var all []*conf.Service
-	for _, name := range files {
+	for i, name := range files {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			return nil, err
 		}
-		list, problems := parse(name, text, env)
+		// As xinetd, its own files are xinetd.conf whatever they begin with, and
+		// that of -inetd_compat never is.
+		xinetd := i < own
+		if !ld.opts.asXinetd {
+			xinetd = xinetdconf.Is(name, text)
+		}
+		list, problems := parse(name, text, xinetd, env)
 		all = append(all, list...)
 		cfg.problems = append(cfg.problems, problems...)
 	}
@@ -93,9 +100,9 @@ func (ld *loader) load() (*config, error) {
 	return cfg, nil
 }
 
-// parse reads either syntax: a file says by its name or its first words which.
-func parse(name string, text []byte, env *conf.Env) ([]*conf.Service, conf.ErrorList) {
-	if xinetdconf.Is(name, text) {
+// parse reads either syntax.
+func parse(name string, text []byte, xinetd bool, env *conf.Env) ([]*conf.Service, conf.ErrorList) {
+	if xinetd {
 		return xinetdconf.Parse(name, text, env, xinetdconf.Source{ReadFile: os.ReadFile, ReadDir: xinetdconf.RegularFiles})
 	}
 	return inetdconf.Parse(name, text, env, inetdconf.Source{ReadFile: os.ReadFile, Glob: filepath.Glob})

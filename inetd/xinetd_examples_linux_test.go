@@ -9,11 +9,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"inetd/inetd/conf"
 )
 
 // The second half of the chapter: the same services the way xinetd has them.
@@ -389,6 +392,39 @@ func TestXinetdCommand(t *testing.T) {
 		cmd.Run()
 		if got := cmd.ProcessState.ExitCode(); got != tt.status || stdout.String() != tt.stdout || stderr.String() != tt.stderr {
 			t.Errorf("xinetd %q = %d, stdout %q, stderr %q, want %d, %q, %q", tt.args, got, &stdout, &stderr, tt.status, tt.stdout, tt.stderr)
+		}
+	}
+}
+
+// Its own file is xinetd.conf whatever it begins with, and the one of
+// -inetd_compat is not.
+func TestXinetdFileIsItsOwn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, compat := filepath.Join(dir, "conf"), filepath.Join(dir, "compat")
+	for name, text := range map[string]string{
+		file:   fmt.Sprintf("%d stream tcp nowait root internal echo\n", freePort(t)) + unlisted(5001, "/bin/cat"),
+		compat: "service stream tcp nowait root /bin/cat cat\nservice x\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o, err := parseXinetdArgs([]string{"-f", file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.compat = compat
+	cfg, err := (&loader{opts: o}).load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.specs) != 1 || cfg.specs[0].label != "s5001/tcp" {
+		t.Errorf("xinetd serves %d services, want s5001/tcp alone", len(cfg.specs))
+	}
+	for _, want := range []string{`conf:1:1: ".*": expected service NAME`, `compat:2:\d+: protocol: missing`} {
+		if !slices.ContainsFunc(cfg.problems, func(e *conf.Error) bool { return regexp.MustCompile(want).MatchString(e.Error()) }) {
+			t.Errorf("no %q among %v", want, cfg.problems)
 		}
 	}
 }

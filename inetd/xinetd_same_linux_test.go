@@ -848,6 +848,38 @@ FAIL: s5002 process_limit from=127.0.0.1`,
 1 about the facility`,
 	},
 	{
+		name: "capital letters",
+		conf: "DEFAULTS\n{\nDisabled = S5004\n}\n" +
+			"Service s5001\n{\nType = Unlisted\nPort = 5001\nSOCKET_TYPE = STREAM\nProtocol = TCP\nWait = No\nUSER = root\nServer = /bin/cat\nFlags = IPV4 reuse NoDelay\nGroups = YES\nLOG_TYPE = file $dir/log\nLog_On_Success = host\nlog_on_failure = Host Attempt\nInstances = Unlimited\nrlimit_as = unlimited\n}\n" +
+			unlisted(5002, say, "flags = nameinargs", "server_args = srv.say Hello") +
+			unlisted(5003, "/bin/cat", "log_type = syslog Daemon INFO", "Disable = NO", "per_source = UNlimited") +
+			unlisted(5004, "/bin/cat") +
+			"INCLUDE $dir/more\n" +
+			block("s5006", "type = internal UNLISTED", "port = 5006", "socket_type = Dgram", "wait = YES", "disable = YES") +
+			// What is not the syntax's own is as it is written.
+			strings.Replace(unlisted(5007, "/bin/cat"), "root", "ROOT", 1) +
+			internal("ECHO", "stream") +
+			block("DISCARD", "type = UNLISTED INTERNAL", "port = 5008", "socket_type = stream", "protocol = tcp", "wait = no"),
+		do: func(x *xinetd) {
+			x.put("more", unlisted(5005, "/bin/cat"))
+			x.hup()
+			for port := 5001; port <= 5008; port++ {
+				x.ask(local(port), "hello")
+			}
+			x.ask("127.0.0.1:7", "hello")
+		},
+		want: `
+127.0.0.1:5001: "hello"
+127.0.0.1:5002: "Hello\n"
+127.0.0.1:5003: "hello"
+127.0.0.1:5004: refused
+127.0.0.1:5005: "hello"
+127.0.0.1:5006: refused
+127.0.0.1:5007: refused
+127.0.0.1:5008: ""
+127.0.0.1:7: refused`,
+	},
+	{
 		name: "syslog",
 		args: []string{"-syslog", "local5", "-stayalive"},
 		conf: unlisted(5001, "/bin/cat"),

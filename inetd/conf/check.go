@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // An Env tells the checks about the machine. Functions may be called from the
@@ -136,6 +137,9 @@ func (e *Env) checkInternal(s *Service, at func(string) Pos, l *ErrorList) {
 		return
 	}
 	names := []string{s.Name}
+	if s.Xinetd != nil {
+		names[0] = strings.ToLower(s.Name) // as in xinetd
+	}
 	if len(s.Args) > 0 {
 		names = []string{s.Args[0]}
 	} else if _, official, ok := e.Port(s.Name, s.Proto); ok {

@@ -2,6 +2,7 @@ package xinetdconf
 
 import (
 	"slices"
+	"strings"
 
 	"inetd/inetd/conf"
 )
@@ -212,7 +213,7 @@ func (p *parser) service(b *block, def *draft) *draft {
 // off says whether the service is not to be served.
 func (d *draft) off(def *draft) bool {
 	named := func(list []word) bool {
-		return slices.ContainsFunc(list, func(w word) bool { return w.text == d.id })
+		return slices.ContainsFunc(list, func(w word) bool { return strings.EqualFold(w.text, d.id) })
 	}
 	return d.disable || d.flags&flagDisable != 0 || def.has("enabled") && !named(def.enabled) || named(def.disabled)
 }

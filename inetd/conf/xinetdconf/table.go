@@ -118,8 +118,15 @@ func init() {
 	byName["interface"] = byName["bind"]
 }
 
-// lookup finds an attribute, nil if there is none of that name.
-func lookup(name string) *attribute { return byName[name] }
+// lookup finds an attribute, nil if there is none of that name. As in xinetd,
+// the words of the syntax are the same in capitals; names of services, users,
+// files and variables are not.
+func lookup(name string) *attribute {
+	if a := byName[name]; a != nil {
+		return a
+	}
+	return byName[strings.ToLower(name)]
+}
 
 // meant guesses the attribute of a name that is none.
 func meant(name string) *attribute {
@@ -171,7 +178,7 @@ func texts(ws []word) []string {
 
 // yes reads yes or no.
 func (s *setting) yes(to *bool) {
-	switch w := s.values[0]; w.text {
+	switch w := s.values[0]; strings.ToLower(w.text) {
 	case "yes":
 		*to = true
 	case "no":
@@ -194,7 +201,7 @@ func (s *setting) number(w word, least, most uint64) uint64 {
 // count reads a limit. xinetd's 0 is none at all.
 func (s *setting) count(to *conf.Max) {
 	w := s.values[0]
-	if w.text == "UNLIMITED" {
+	if strings.EqualFold(w.text, "UNLIMITED") {
 		*to = conf.Unlimited
 		return
 	}
@@ -239,7 +246,7 @@ func (s *setting) size(w word) uint64 {
 func (s *setting) types() {
 	names := map[string]types{"RPC": typeRPC, "INTERNAL": typeInternal, "UNLISTED": typeUnlisted, "TCPMUX": typeMux, "TCPMUXPLUS": typeMuxPlus}
 	for _, w := range s.values {
-		t, ok := names[w.text]
+		t, ok := names[strings.ToUpper(w.text)]
 		if !ok {
 			s.fail(w, "%q: expected RPC, INTERNAL, UNLISTED, TCPMUX or TCPMUXPLUS", w.text)
 		}
@@ -250,13 +257,13 @@ func (s *setting) types() {
 func (s *setting) flags() {
 	names := map[string]flags{
 		"INTERCEPT": flagIntercept, "IDONLY": flagIDOnly, "NAMEINARGS": flagNameInArgs, "NODELAY": flagNoDelay,
-		"KEEPALIVE": flagKeepAlive, "NOLIBWRAP": flagNoLibwrap, "SENSOR": flagSensor, "IPv4": flagIPv4, "IPv6": flagIPv6,
+		"KEEPALIVE": flagKeepAlive, "NOLIBWRAP": flagNoLibwrap, "SENSOR": flagSensor, "IPV4": flagIPv4, "IPV6": flagIPv6,
 		"LABELED": flagLabeled, "DISABLE": flagDisable,
 		// Every service reuses its address; a failed fork is not tried again.
 		"REUSE": flagNothing, "NORETRY": flagNothing,
 	}
 	for _, w := range s.values {
-		f, ok := names[w.text]
+		f, ok := names[strings.ToUpper(w.text)]
 		if !ok {
 			s.fail(w, "%q: expected IDONLY, IPv4, IPv6, KEEPALIVE, NAMEINARGS, NODELAY, NOLIBWRAP, NORETRY, REUSE or SENSOR", w.text)
 		}
@@ -270,12 +277,14 @@ func (s *setting) ids(to *[]word) {
 		*to = append(slices.Clip(*to), s.values...)
 		return
 	}
-	*to = slices.DeleteFunc(slices.Clone(*to), func(w word) bool { return slices.Contains(texts(s.values), w.text) })
+	*to = slices.DeleteFunc(slices.Clone(*to), func(w word) bool {
+		return slices.ContainsFunc(s.values, func(v word) bool { return strings.EqualFold(v.text, w.text) })
+	})
 }
 
 func (s *setting) socketType() {
 	w := s.values[0]
-	switch s.d.socktype = conf.ParseSocktype(w.text); s.d.socktype {
+	switch s.d.socktype = conf.ParseSocktype(strings.ToLower(w.text)); s.d.socktype {
 	case conf.Stream, conf.Dgram, conf.Raw, conf.Seqpacket:
 	default:
 		s.fail(w, "%q: expected stream, dgram, raw or seqpacket", w.text)
@@ -285,7 +294,11 @@ func (s *setting) socketType() {
 func (s *setting) protocol() {
 	w := s.values[0]
 	// A small system knows tcp and udp without an /etc/protocols.
-	if w.text != "tcp" && w.text != "udp" && (w.text == "unix" || !s.p.env.Proto(w.text)) {
+	if t := strings.ToLower(w.text); t == "tcp" || t == "udp" {
+		s.d.proto = t
+		return
+	}
+	if w.text == "unix" || !s.p.env.Proto(w.text) {
 		if base := strings.TrimRight(w.text, "46"); base == "tcp" || base == "udp" {
 			s.fail(w, "%q is not in protocols(5): write %s, and the flag IPv4 or IPv6", w.text, base)
 			return
@@ -407,7 +420,7 @@ func (s *setting) rlimit(r conf.Resource) {
 	w := s.values[0]
 	l := conf.Rlimit{Resource: r, Max: conf.RlimInfinity}
 	switch {
-	case w.text == "UNLIMITED":
+	case strings.EqualFold(w.text, "UNLIMITED"):
 	case r == conf.RlimitCPU:
 		l.Max = s.number(w, 0, math.MaxInt64)
 	default:
@@ -438,7 +451,7 @@ func (s *setting) maxLoad() {
 
 // denyTime reads minutes.
 func (s *setting) denyTime() {
-	switch w := s.values[0]; w.text {
+	switch w := s.values[0]; strings.ToUpper(w.text) {
 	case "FOREVER":
 		s.d.x.DenyTime = conf.Forever
 	case "NEVER":
@@ -457,21 +470,21 @@ func (s *setting) denyTime() {
 func (s *setting) logType() {
 	what, v := s.values[0], s.values[1:]
 	var l conf.Log
-	switch {
-	case what.text == "SYSLOG" && len(v) <= 2:
-		l.Facility, l.Level = v[0].text, "info"
+	switch word := strings.ToUpper(what.text); {
+	case word == "SYSLOG" && len(v) <= 2:
+		l.Facility, l.Level = strings.ToLower(v[0].text), "info"
 		if len(v) == 2 {
-			l.Level = v[1].text
+			l.Level = strings.ToLower(v[1].text)
 		}
 		if !slices.Contains(facilities, l.Facility) {
-			s.fail(v[0], "%q is not a facility of syslog: expected one of %s", l.Facility, strings.Join(facilities, " "))
+			s.fail(v[0], "%q is not a facility of syslog: expected one of %s", v[0].text, strings.Join(facilities, " "))
 		}
 		if !slices.Contains(levels, l.Level) {
 			s.fail(v[len(v)-1], "%q is not a level of syslog: expected one of %s", l.Level, strings.Join(levels, " "))
 		}
-	case what.text == "SYSLOG":
+	case word == "SYSLOG":
 		s.fail(v[2], "SYSLOG takes a facility and a level%s", hint(v))
-	case what.text == "FILE":
+	case word == "FILE":
 		l.File = v[0].text
 		if !filepath.IsAbs(l.File) {
 			s.fail(v[0], "%q: expected a path that starts with /", l.File)
@@ -511,11 +524,11 @@ var (
 func (s *setting) items(to *conf.LogItems, known []item) {
 	var bits conf.LogItems
 	for _, w := range s.values {
-		i := slices.IndexFunc(known, func(it item) bool { return it.name == w.text })
+		i := slices.IndexFunc(known, func(it item) bool { return strings.EqualFold(it.name, w.text) })
 		switch {
 		case i >= 0:
 			bits |= known[i].bit
-		case w.text == "RECORD":
+		case strings.EqualFold(w.text, "RECORD"):
 			// Of xinetd before 2.3.
 			s.p.errs.Warnf(w.pos, s.attr, "RECORD is no more: there is nothing to record")
 		default:

@@ -97,7 +97,7 @@ func keyword(ws []word) bool {
 	if len(ws) == 0 {
 		return false
 	}
-	switch ws[0].text {
+	switch strings.ToLower(ws[0].text) {
 	case "service", "include", "includedir":
 		return len(ws) == 2
 	case "defaults":
@@ -252,7 +252,7 @@ func (p *parser) outside(ws []word) {
 	p.stray = false
 	ws, rest := uncomment(ws)
 	ws, braced := unbrace(ws)
-	switch first.text {
+	switch word := strings.ToLower(first.text); word {
 	case "service":
 		b := p.open(service, first.pos, braced)
 		if len(ws) < 2 {
@@ -268,10 +268,10 @@ func (p *parser) outside(ws []word) {
 		p.single(ws)
 	case "include", "includedir":
 		if len(ws) != 2 || braced {
-			p.errs.Errorf(first.pos, "", "%s takes one name", first.text)
+			p.errs.Errorf(first.pos, "", "%s takes one name", word)
 			break
 		}
-		p.include(first.text, ws[1])
+		p.include(word, ws[1])
 	case "{":
 		p.open(orphan, first.pos, true)
 		if !stray {
@@ -282,7 +282,7 @@ func (p *parser) outside(ws []word) {
 	default:
 		p.errs.Errorf(first.pos, "", "%q: expected service NAME, defaults, include FILE or includedir DIRECTORY%s", first.text, hint(ws[:1]))
 		switch {
-		case near(strings.ToLower(first.text), "defaults") && len(ws) == 1:
+		case near(word, "defaults") && len(ws) == 1:
 			p.open(defaults, first.pos, braced).misnamed = true
 		case braced:
 			p.open(orphan, first.pos, true)
@@ -391,7 +391,7 @@ func (p *parser) inside(ws []word) {
 // keywordIn recognises the start of the next block inside of one that was not
 // closed.
 func keywordIn(ws []word) bool {
-	switch strings.TrimSuffix(ws[0].text, "{") {
+	switch strings.TrimSuffix(strings.ToLower(ws[0].text), "{") {
 	case "service", "defaults", "include", "includedir":
 	default:
 		return false
@@ -517,7 +517,7 @@ func (p *parser) services() []*conf.Service {
 			continue
 		}
 		d := p.service(b, def)
-		ids[d.id] = true
+		ids[strings.ToLower(d.id)] = true
 		s := d.service
 		if s == nil {
 			continue
@@ -535,7 +535,7 @@ func (p *parser) services() []*conf.Service {
 		ids  []word
 	}{{"enabled", def.enabled}, {"disabled", def.disabled}} {
 		for _, w := range l.ids {
-			if !ids[w.text] {
+			if !ids[strings.ToLower(w.text)] {
 				p.errs.Warnf(w.pos, l.name, "no service has the id %q", w.text)
 			}
 		}

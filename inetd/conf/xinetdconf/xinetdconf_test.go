@@ -551,7 +551,7 @@ func TestLostDefaults(t *testing.T) {
 		{"only_from = 10.0.0.0 // lan", "ftp"},
 		{"only_from 10.0.0.0", "ftp"},
 		{"only_form = 10.0.0.0", "ftp"},
-		{"Only_From = 10.0.0.0", "ftp"},
+		{"Only_From = 10.0.0.0/99", "ftp"},
 		{"no_access = 10.0.0.1,10.0.0.2", "ftp"},
 		{"bind = 10.0.0.1 10.0.0.2", "ftp"},
 		{"interface = 10.0.0.1 10.0.0.2", "ftp"},
@@ -601,7 +601,7 @@ func TestDefaultsInDisguise(t *testing.T) {
 	const only = "\nonly_from = 10.0.0.1\n"
 	tests := []struct{ name, text string }{
 		{"misspelled", "default\n{" + only + "}\n"},
-		{"capital", "Defaults\n{" + only + "}\n"},
+		{"misspelled with a capital", "Default\n{" + only + "}\n"},
 		{"misspelled with a brace", "default {" + only + "}\n"},
 		{"a second one", "defaults\n{\n}\ndefaults\n{" + only + "}\n"},
 		{"cut off", entry("ftp") + "defaults\n{\ninstances = 5\n"},
@@ -641,6 +641,8 @@ func TestOff(t *testing.T) {
 		{"enabled = telnet f\ndisabled = f", "telnet"},
 		{"enabled = telnet\nenabled += f\nenabled -= telnet", "ftp"},
 		{"enabled = off", ""},
+		{"enabled = Telnet F\ndisabled = TELNET", "ftp"},
+		{"enabled = telnet\nenabled += F\nenabled -= TELNET", "ftp"},
 	}
 	text := entry("telnet") + entry("ftp", "id = f") + entry("smtp", "id = off", "disable = yes") + entry("pop3", "flags = DISABLE")
 	for _, tt := range tests {
@@ -753,6 +755,8 @@ func TestIs(t *testing.T) {
 		{"/x", "# comment\n\n  service telnet {\n", true},
 		{"/x", "defaults\n{\n", true},
 		{"/x", "defaults{\n", true},
+		{"/x", "Service telnet\n{\n}\n", true},
+		{"/x", "DEFAULTS\n{\n", true},
 		{"/x", "include /etc/foo\n", true},
 		{"/x", "includedir /etc/foo\n", true},
 		{"/x", "// slides\nservice telnet // login\n{\n", true},
