@@ -164,6 +164,21 @@ var differences = []scenario{
 127.0.0.1:5003: refused`,
 	},
 	{
+		name: "what would refuse clients and has no place",
+		why:  "whoever wrote it did not mean everybody to come in",
+		conf: defaults("disable = yes") + unlisted(5001, "/bin/cat") + unlisted(5002, "/bin/cat", "disable = no"),
+		do: func(x *xinetd) {
+			x.ask(local(5001), "hello")
+			x.ask(local(5002), "hello")
+		},
+		want: `
+127.0.0.1:5001: refused
+127.0.0.1:5002: "hello"`,
+		original: `
+127.0.0.1:5001: "hello"
+127.0.0.1:5002: "hello"`,
+	},
+	{
 		name: "form",
 		why:  "what can be read is read, and a stray line costs nothing but itself",
 		conf: "stray\n" + unlisted(5001, "/bin/cat") +

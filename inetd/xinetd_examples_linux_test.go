@@ -309,7 +309,7 @@ func TestXinetdSlideComments(t *testing.T) {
 	out, status := checked(t, file)
 	slashes := ` (xinetd.conf has no // comments: a comment is a line that starts with #)`
 	want := strings.ReplaceAll(`$:1:1: "//": expected service NAME, defaults, include FILE or includedir DIRECTORY`+slashes+`
-$:2:20: "//": nothing stands here`+slashes+`
+$:2:20: warning: "//" and what follows is ignored`+slashes+`
 $:10:22: server: "//" is not a value`+slashes+`
 $:11:14: cps: "#" is not a value (a comment stands on a line of its own)
 $:21:2: "//": expected NAME = VALUE or }`+slashes+`

@@ -880,6 +880,19 @@ FAIL: s5002 process_limit from=127.0.0.1`,
 127.0.0.1:7: refused`,
 	},
 	{
+		name: "what has no place is ignored",
+		conf: "defaults # of all\n{\n\tflags = NODELAY\n\trlimit_as = 1\n\tlibwrap = x\n\tsocket_type = dgram\n\tport = much\n\tdisable = no\n}\n" +
+			strings.Replace(unlisted(5001, "/bin/cat"), "\n", " # my service\n", 1) +
+			strings.Replace(unlisted(5002, "/bin/cat"), "\n", " and another\n", 1),
+		do: func(x *xinetd) {
+			x.ask("127.0.0.1:5001", "hello")
+			x.ask("127.0.0.1:5002", "hello")
+		},
+		want: `
+127.0.0.1:5001: "hello"
+127.0.0.1:5002: "hello"`,
+	},
+	{
 		name: "syslog",
 		args: []string{"-syslog", "local5", "-stayalive"},
 		conf: unlisted(5001, "/bin/cat"),

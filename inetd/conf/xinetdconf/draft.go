@@ -231,8 +231,11 @@ func (p *parser) assign(d *draft, a assignment, inDefaults bool) {
 		return
 	}
 	switch {
-	case inDefaults && row.where == inService:
+	case inDefaults && row.where == inService && refuses(row, a.values):
 		p.errs.Errorf(a.name.pos, name, "not an attribute of the defaults")
+		return
+	case inDefaults && row.where == inService:
+		p.errs.Warnf(a.name.pos, name, "not an attribute of the defaults: it is ignored")
 		return
 	case !inDefaults && row.where == inDefault:
 		p.errs.Errorf(a.name.pos, name, "an attribute of the defaults only")
@@ -278,6 +281,24 @@ func (p *parser) assign(d *draft, a assignment, inDefaults bool) {
 	}
 	p.setting = setting{p: p, d: d, attr: name, assignment: a}
 	row.set(&p.setting)
+}
+
+// refuses says whether an attribute that has no place in the defaults, and in
+// xinetd no effect there, was meant to keep clients out. Without it the
+// services would be open to more.
+func refuses(row *attribute, values []word) bool {
+	is := func(words ...string) func(word) bool {
+		return func(w word) bool {
+			return slices.ContainsFunc(words, func(s string) bool { return strings.EqualFold(s, w.text) })
+		}
+	}
+	switch row.name {
+	case "disable":
+		return !slices.ContainsFunc(values, is("no"))
+	case "flags":
+		return slices.ContainsFunc(values, is("IDONLY", "SENSOR", "INTERCEPT", "DISABLE"))
+	}
+	return false
 }
 
 // firstError is the place of the first error.

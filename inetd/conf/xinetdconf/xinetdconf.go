@@ -252,7 +252,8 @@ func (p *parser) outside(ws []word) {
 	p.stray = false
 	ws, rest := uncomment(ws)
 	ws, braced := unbrace(ws)
-	switch word := strings.ToLower(first.text); word {
+	word := strings.ToLower(first.text)
+	switch word {
 	case "service":
 		b := p.open(service, first.pos, braced)
 		if len(ws) < 2 {
@@ -262,15 +263,16 @@ func (p *parser) outside(ws []word) {
 		if b.name = ws[1].text; strings.ContainsAny(b.name, "{}") {
 			p.fail(ws[1].pos, "service %q: a name has no braces", b.name)
 		}
-		p.single(ws[1:])
+		p.trailing(ws[1:], rest)
 	case "defaults":
 		p.open(defaults, first.pos, braced)
-		p.single(ws)
+		p.trailing(ws, rest)
 	case "include", "includedir":
-		if len(ws) != 2 || braced {
+		if len(ws) < 2 || braced {
 			p.errs.Errorf(first.pos, "", "%s takes one name", word)
 			break
 		}
+		p.trailing(ws[1:], rest)
 		p.include(word, ws[1])
 	case "{":
 		p.open(orphan, first.pos, true)
@@ -294,8 +296,16 @@ func (p *parser) outside(ws []word) {
 	if braced && p.cur != nil {
 		p.errs.Warnf(first.pos, "", "xinetd wants the { on a line of its own")
 	}
-	if len(rest) > 0 {
+	if len(rest) > 0 && (word == "{" || word == "}") {
 		p.fail(rest[0].pos, "%q: nothing stands here%s", rest[0].text, hint(rest))
+	}
+}
+
+// trailing warns of what follows the last word that a keyword takes and does
+// not read it, as xinetd does not: nothing hangs on it.
+func (p *parser) trailing(ws, rest []word) {
+	if rest = append(ws[1:len(ws):len(ws)], rest...); len(rest) > 0 {
+		p.errs.Warnf(rest[0].pos, "", "%q and what follows is ignored%s", rest[0].text, hint(rest))
 	}
 }
 
