@@ -127,7 +127,8 @@ func (e *Env) checkName(s *Service, at func(string) Pos, l *ErrorList) {
 
 // checkInternal finds which built-in is meant: the one that the first argument
 // names (FreeBSD writes one), else that of the service's name or its official
-// name.
+// name. Most inetds know no arguments of a built-in and read none, so what is
+// no name of one costs no service that has the name.
 func (e *Env) checkInternal(s *Service, at func(string) Pos, l *ErrorList) {
 	if s.Internal == "" {
 		return
@@ -136,20 +137,28 @@ func (e *Env) checkInternal(s *Service, at func(string) Pos, l *ErrorList) {
 		l.Errorf(at(FieldProgram), FieldProgram, "there are no internal dgram services on unix sockets")
 		return
 	}
-	names := []string{s.Name}
-	if s.Xinetd != nil {
-		names[0] = strings.ToLower(s.Name) // as in xinetd
-	}
+	var names []string
 	if len(s.Args) > 0 {
-		names = []string{s.Args[0]}
-	} else if _, official, ok := e.Port(s.Name, s.Proto); ok {
-		names = append(names, official)
-	} else if s.Port != 0 {
-		names = append(names, e.PortName(s.Port, s.Proto))
+		names = append(names, s.Args[0])
 	}
-	for _, n := range names {
+	if len(s.Args) == 0 || !strings.HasPrefix(s.Args[0], "-") { // options are not to be lost
+		names = append(names, s.Name)
+		if s.Xinetd != nil {
+			names = append(names, strings.ToLower(s.Name)) // as in xinetd
+		}
+		if _, official, ok := e.Port(s.Name, s.Proto); ok {
+			names = append(names, official)
+		} else if s.Port != 0 {
+			names = append(names, e.PortName(s.Port, s.Proto))
+		}
+	}
+	for i, n := range names {
 		if e.Internal(n, s.Socktype) {
 			s.Internal = n
+			if i > 0 && len(s.Args) > 0 {
+				l.Warnf(at(FieldArgs), FieldArgs, "%q names no built-in service: it and what follows is ignored, and %s served", s.Args[0], n)
+				s.Args = nil
+			}
 			if err := e.InternalArgs(n, s.Args); err != nil {
 				l.Errorf(at(FieldArgs), FieldArgs, "%w", err)
 			}

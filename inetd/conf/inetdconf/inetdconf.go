@@ -231,19 +231,29 @@ func (p *parser) positional(words []word) {
 	p.service(d, words[0])
 	p.wait(d, words[3])
 	p.user(d, words[4])
-	p.program(d, words[5], words[6:])
-	p.trailingComment(d, words)
+	p.program(d, words[5], p.trailingComment(words))
 	p.finish(d, n)
 }
 
-func (p *parser) trailingComment(d *draft, words []word) {
-	for _, w := range words[len(positions):] {
-		if !w.quoted && strings.HasPrefix(w.text, "#") && w.pos.Line == words[0].pos.Line {
-			p.errs.Warnf(w.pos, conf.FieldArgs, "a comment starts in the first column: %q and what follows are arguments", w.text)
-			return
+// trailingComment returns the arguments of an entry. What looks like a comment
+// among them is one of them to a program; a built-in has no use for it.
+func (p *parser) trailingComment(words []word) []word {
+	args := words[len(positions):]
+	for i, w := range args {
+		if w.quoted || !strings.HasPrefix(w.text, "#") || w.pos.Line != words[0].pos.Line {
+			continue
 		}
+		if builtin(words[5]) {
+			p.errs.Warnf(w.pos, conf.FieldArgs, "a comment starts in the first column: %q and what follows is ignored", w.text)
+			return args[:i]
+		}
+		p.errs.Warnf(w.pos, conf.FieldArgs, "a comment starts in the first column: %q and what follows are arguments", w.text)
+		break
 	}
+	return args
 }
+
+func builtin(program word) bool { return program.text == "internal" && !program.quoted }
 
 // hostList reads host[,host…]; * is every address.
 func (p *parser) hostList(text string, pos conf.Pos) ([]string, bool) {
@@ -535,7 +545,7 @@ func (p *parser) program(d *draft, w word, args []word) {
 	for _, a := range args {
 		d.Args = append(d.Args, a.text)
 	}
-	if w.text == "internal" && !w.quoted {
+	if builtin(w) {
 		d.Internal = w.text
 		return
 	}
