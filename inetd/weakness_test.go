@@ -177,7 +177,6 @@ func TestBadFilesOnReload(t *testing.T) {
 		"ftp\n",
 		"ftp stream tcp nowait root",
 		"\x00\x00\x00",
-		"ftp stream tcp nowait root /bin/cat \"cat\n",
 		"ftp on protocol = tcp\n",
 		"ftp on protocol = tcp, protocol = tcp;\n",
 		"ftp on exec = \"\\xZZ\";\n",

@@ -39,8 +39,8 @@ func Format(s *conf.Service) string {
 	}
 	f := []string{
 		quote(serviceField(s)),
-		socktypeField(s),
-		protoField(s),
+		quote(socktypeField(s)),
+		quote(protoField(s)),
 		waitField(s),
 		quote(userField(s)),
 	}

@@ -531,8 +531,11 @@ func (p *parser) user(d *draft, w word) {
 			user, group, colon = name[:i], name[i+1:], true
 		}
 	}
-	if user == "" || colon && group == "" {
+	switch {
+	case user == "":
 		p.errs.Errorf(w.pos, conf.FieldUser, "%q: expected user, user:group or user.group", w.text)
+	case colon && group == "":
+		p.errs.Warnf(w.pos, conf.FieldUser, "%q: the group is empty: the user's own is taken", w.text)
 	}
 	d.User, d.Group = user, group
 }
@@ -550,6 +553,11 @@ func (p *parser) program(d *draft, w word, args []word) {
 		return
 	}
 	d.Program = w.text
+	// A word without a / is more likely a misspelled internal.
+	if !filepath.IsAbs(w.text) && strings.Contains(w.text, "/") {
+		d.Program = "/" + w.text
+		p.errs.Warnf(w.pos, conf.FieldProgram, "%q: read as %s, the daemon's directory being /", w.text, d.Program)
+	}
 	if len(d.Args) == 0 {
 		d.Args = []string{filepath.Base(w.text)}
 	}

@@ -204,12 +204,14 @@ func TestProblems(t *testing.T) {
 		{"ftp stream tcp nowait nosuch /bin/cat\n", []string{`1:23: warning: user: unknown "nosuch": not served until there is`}, 1},
 		{"ftp stream tcp nowait root:nosuch /bin/cat\n", []string{`1:23: warning: user: unknown "nosuch": not served until there is`}, 1},
 		{"ftp stream tcp nowait root.nosuch /bin/cat\n", []string{`1:23: warning: user: unknown "nosuch": not served until there is`}, 1},
-		{"ftp stream tcp nowait root: /bin/cat\n", []string{`1:23: user: "root:": expected user, user:group or user.group`}, 0},
+		{"ftp stream tcp nowait root: /bin/cat\n", []string{`1:23: warning: user: "root:": the group is empty: the user's own is taken`}, 1},
+		{"ftp stream tcp nowait root. /bin/cat\n", []string{`1:23: warning: user: "root.": the group is empty: the user's own is taken`}, 1},
 		{"ftp stream tcp nowait :wheel /bin/cat\n", []string{`1:23: user: ":wheel": expected user, user:group or user.group`}, 0},
 		{"ftp stream tcp nowait root/staff /bin/cat\n", []string{`1:23: warning: user: login class "staff" is ignored: this system has none`}, 1},
 
 		// Programs.
-		{"ftp stream tcp nowait root bin/cat cat\n", []string{`1:28: program: "bin/cat": expected internal or a path that starts with /`}, 0},
+		{"ftp stream tcp nowait root bin/cat cat\n", []string{`1:28: warning: program: "bin/cat": read as /bin/cat, the daemon's directory being /`}, 1},
+		{"ftp stream tcp nowait root cat cat\n", []string{`1:28: program: "cat": expected internal or a path that starts with /`}, 0},
 		{"ftp stream tcp nowait root /missing/cat cat\n", []string{"1:28: warning: program: /missing/cat: file does not exist"}, 1},
 		{"ftp stream tcp nowait root internal\n", []string{`1:28: program: there is no internal stream service "ftp"`}, 0},
 		{"ftp stream tcp nowait root internal magic\n", []string{`1:28: program: there is no internal stream service "magic"`}, 0},
@@ -249,8 +251,10 @@ func TestProblems(t *testing.T) {
 		{"ftp stream tcp nowait root /bin/cat cat\n # a remark\n", []string{"2:2: warning: an indented line continues the entry above: this comment becomes arguments"}, 1},
 		{"ftp stream tcp nowait root /bin/cat cat\n\tssh stream tcp nowait root /bin/cat cat\n", []string{"2:2: warning: an indented line continues the entry above: this entry becomes arguments"}, 1},
 		{"ftp stream tcp nowait root /bin/cat cat\n\t-l\n", []string{"2:2: warning: indented line read as continuation of the entry above"}, 1},
-		{"ftp stream tcp nowait root /bin/sh sh -c 'echo hello\n", []string{"1:42: the quote ' has no end on this line"}, 0},
-		{"ftp stream tcp nowait root /bin/sh \"sh\n\tx\"\n", []string{"1:36: the quote \" has no end on this line", "2:3: the quote \" has no end on this line"}, 0},
+		{"ftp stream tcp nowait root /bin/sh sh -c 'echo hello\n", []string{"1:42: warning: the quote ' has no end on this line: it is taken as it stands"}, 1},
+		{"ftp stream tcp nowait root /bin/sh \"sh\n\tx\"\n", []string{
+			"1:36: warning: the quote \" has no end on this line: it is taken as it stands", "2:2: warning: indented line read as continuation of the entry above",
+			"2:3: warning: the quote \" has no end on this line: it is taken as it stands"}, 1},
 		{"ftp stream tcp nowait root /bin/cat a\x00b\n", []string{"1:37: a word has a NUL byte in it"}, 0},
 		{"#@ in ipsec esp\n#@\n", []string{"1:1: warning: IPsec policies are not supported here; the line is ignored"}, 0},
 		{".include\n", []string{"1:1: .include takes one file name or pattern"}, 0},
@@ -283,6 +287,38 @@ func TestProblems(t *testing.T) {
 		}
 		if tt.left >= 0 && len(services) != tt.left {
 			t.Errorf("Parse(%q) has %d services, want %d", tt.text, len(services), tt.left)
+		}
+	}
+}
+
+// TestUnpairedQuotes: as in Debian, where no quote means anything, and such a
+// word is printed so that it reads back.
+func TestUnpairedQuotes(t *testing.T) {
+	for _, tt := range []struct {
+		args, want string
+		printed    string
+	}{
+		{`echo it's`, `echo|it's`, `echo "it's"`},
+		{`echo 5" disk`, `echo|5"|disk`, `echo "5"'"' disk`},
+		{`echo 5" o'clock`, `echo|5"|o'clock`, `echo "5"'"' "o'clock"`},
+		{`echo "it's here"`, `echo|it's here`, `echo "it's here"`},
+		{`echo 'a b' it's`, `echo|a b|it's`, `echo "a b" "it's"`},
+		{`echo '`, `echo|'`, `echo "'"`},
+	} {
+		services, errs := parse("ftp stream tcp nowait root /bin/echo " + tt.args + "\n")
+		if len(services) != 1 || errs.Errors() > 0 {
+			t.Errorf("%s: %d services, %v", tt.args, len(services), errs)
+			continue
+		}
+		if got := strings.Join(services[0].Args, "|"); got != tt.want {
+			t.Errorf("%s = %s, want %s", tt.args, got, tt.want)
+		}
+		line := Format(services[0])
+		if want := "ftp stream tcp nowait root /bin/echo " + tt.printed; line != want {
+			t.Errorf("Format = %s, want %s", line, want)
+		}
+		if again, errs := parse(line + "\n"); len(errs) > 0 || strings.Join(again[0].Args, "|") != tt.want {
+			t.Errorf("%s reads back as %q, %v", line, again[0].Args, errs)
 		}
 	}
 }

@@ -43,7 +43,8 @@ func blank(c byte) bool { return c == ' ' || c == '\t' }
 
 // split cuts a line into words at blanks. Quotes, single or double, may start
 // anywhere in a word, keep blanks together and are removed; there is no escape
-// (NetBSD's rule, which holds FreeBSD's and GNU's common cases).
+// (NetBSD's rule, which holds FreeBSD's and GNU's common cases). A quote that
+// has no second one on its line is an ordinary character, as all are in Debian.
 func (p *parser) split(l line) []word {
 	words := make([]word, 0, 8)
 	var text []byte
@@ -59,9 +60,10 @@ func (p *parser) split(l line) []word {
 			if q := t[i]; q == '"' || q == '\'' {
 				end := bytes.IndexByte(t[i+1:], q)
 				if end < 0 {
-					p.bad = true
-					p.errs.Errorf(p.pos(l, i), "", "the quote %c has no end on this line", q)
-					return nil
+					p.errs.Warnf(p.pos(l, i), "", "the quote %c has no end on this line: it is taken as it stands", q)
+					text = append(text, q)
+					i++
+					continue
 				}
 				text = append(text, t[i+1:i+1+end]...)
 				i += end + 2
