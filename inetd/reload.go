@@ -101,8 +101,8 @@ func (s *server) apply(cfg *config) diff {
 		d.removed = append(d.removed, e.label)
 		e.retire()
 	}
-	// In front, so that an address which both want goes to the newer.
-	s.entries = append(held, s.entries...)
+	// Behind, so that an address which both want goes to the newer.
+	s.entries = append(s.entries, held...)
 	s.broadcasts = cfg.broadcasts
 	s.settle()
 	s.retryLater(s.unready, firstRetry)
@@ -152,17 +152,21 @@ func (s *server) adopt(specs []*spec) {
 
 // settle makes the listeners those of the entries: first it closes what nobody
 // wants, since a specific address cannot be bound beside all addresses, then
-// it updates what stays and opens what is new.
+// it updates what stays and opens what is new. Of entries that want the same
+// address the first has it, as where the second fails to bind.
 func (s *server) settle() {
 	want := make(map[sock.Addr]*entry, len(s.listeners))
 	clear(s.mux)
 	s.answering = make(map[uint16]bool)
 	for _, e := range s.entries {
 		e.listeners = nil
-		if e.Mux != conf.NoMux {
-			s.mux[strings.ToLower(e.Name)] = e
+		if name := strings.ToLower(e.Name); e.Mux != conf.NoMux && s.mux[name] == nil {
+			s.mux[name] = e
 		}
 		for _, a := range e.addrs {
+			if want[a] != nil {
+				continue
+			}
 			want[a] = e
 			if e.builtin != nil && a.Type == sock.Dgram {
 				s.answering[a.IP.Port()] = true

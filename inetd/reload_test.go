@@ -166,3 +166,31 @@ func wantDatagram(t testing.TB, c net.Conn, text string) (pid string) {
 		return pid
 	}
 }
+
+// Of two entries for one port the first has it, whatever they are called and
+// whichever was there before.
+func TestFirstKeepsThePort(t *testing.T) {
+	t.Parallel()
+	needIPv6(t)
+	p := freePort(t)
+	four := in("%d stream tcp4 nowait $me $self srv.say four\n", p)
+	both := in("%d stream tcp nowait $me $self srv.say both\n", p)
+	other := in("0%d stream tcp nowait $me $self srv.say other\n", p)
+	d := start(t, four+both+other)
+	for _, tt := range []struct{ conf, v4, v6 string }{
+		{"", "four", "both"},
+		{both + four + other, "both", "both"},
+		{other + both + four, "other", "other"},
+		{four + other + both, "four", "other"},
+		{four + both + strings.Replace(four, "four", "more", 1), "both", "both"}, // a duplicate: the last one is in force
+	} {
+		if tt.conf != "" {
+			d.reload(tt.conf)
+		}
+		wantAnswer(t, "tcp", local(p), "", tt.v4+"\n")
+		wantAnswer(t, "tcp", local6(p), "", tt.v6+"\n")
+	}
+	// An entry that only an error keeps gives way.
+	d.reload(both + "oops\n")
+	wantAnswer(t, "tcp", local(p), "", "both\n")
+}

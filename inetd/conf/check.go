@@ -230,7 +230,8 @@ func bare(err error) error {
 
 // Clashes warns of entries that ask for what another entry has. Of two entries
 // with one Key the later stands, as in every inetd; the result is without the
-// earlier.
+// earlier. Of two that differ and want one port the first keeps it: in every
+// inetd the second fails to bind.
 func Clashes(services []*Service, l *ErrorList) []*Service {
 	type port struct {
 		proto string
@@ -256,7 +257,7 @@ func Clashes(services []*Service, l *ErrorList) []*Service {
 		p := port{s.Proto, s.Port}
 		for _, old := range byPort[p] {
 			if familiesMeet(old.Family, s.Family) && hostsMeet(old.Hosts, s.Hosts) {
-				l.Warnf(s.Pos, "", "%s: port clash with %s of line %s", s.Label(), old.Label(), place(old.Pos, s.Pos))
+				l.Warnf(s.Pos, "", "%s: port clash with %s of line %s, which keeps it", s.Label(), old.Label(), place(old.Pos, s.Pos))
 			}
 		}
 		byPort[p] = append(byPort[p], s)
