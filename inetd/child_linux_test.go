@@ -22,7 +22,7 @@ func init() { programs["dirty"] = dirty }
 var dirtyEnv = []string{
 	"PATH=/home/student/bin:/usr/bin", "HOME=/home/student", "SHELL=/bin/csh", "TERM=vt100", "USER=student",
 	"LOGNAME=student", "IFS=x", "MAIL=/var/mail/student", "LD_LIBRARY_PATH=/tmp", "LD_DEBUG_OUTPUT=/tmp/x",
-	"CDPATH=/tmp", "ENV=/tmp/env", "BASH_ENV=/tmp/env", "NOTIFY_SOCKET=/run/x", "LISTEN_FDS=1", "LISTEN_PID=1",
+	"CDPATH=/tmp", "ENV=/tmp/env", "BASH_ENV=/tmp/env", "LISTEN_FDS=1", "LISTEN_PID=1",
 }
 
 // What is nobody's business and passes.

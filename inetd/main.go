@@ -187,6 +187,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if o.check {
 		return check(o, stdout, stderr)
 	}
+	// A service manager that is told when the daemon is ready watches the
+	// process it started.
+	if os.Getenv(notifyEnv) != "" {
+		o.foreground = true
+	}
 	if os.Getpid() == 1 && o.foreground {
 		status, err := asInit()
 		if err != nil {
@@ -211,6 +216,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	if err := child.Clean(); err != nil {
 		return err
 	}
+	notify, notifyErr := newNotifier()
 	ld := &loader{opts: o, root: os.Geteuid() == 0, env: os.Environ(), ipv6: hasIPv6()}
 	if !o.keepEnv {
 		ld.env = child.Launder(ld.env)
@@ -243,6 +249,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	for _, w := range o.warnings {
 		log.warn("%s", w)
 	}
+	s.notify = notify
 	s.spare.fill()
 	spareThreads()
 	cfg, err := s.load()
@@ -251,6 +258,9 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	}
 	if !ld.root {
 		s.log.warn("not root: servers run as uid %d, the user field has no effect", os.Geteuid())
+	}
+	if notifyErr != nil {
+		s.log.warn("%v", notifyErr)
 	}
 	if pid != nil && pid.writeErr != nil {
 		s.log.warn("%v", pid.writeErr)
@@ -262,6 +272,8 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 		io.WriteString(parent, ready)
 		parent.Close()
 	}
+	s.notify.ready()
+	s.sayAlive()
 	go debug.FreeOSMemory() // of what only the start needed
 	defer s.shutdown()
 	return s.run()

@@ -18,6 +18,7 @@ func (s *server) reload() {
 		return
 	}
 	s.loading = true
+	s.notify.reloading()
 	go func() {
 		cfg, err := s.load()
 		s.set.Post(func() {
@@ -30,6 +31,7 @@ func (s *server) reload() {
 				d := s.apply(cfg)
 				d.log(s.log)
 			}
+			s.notify.ready()
 			if s.reloads > 0 {
 				s.reloads = 0
 				s.reload()

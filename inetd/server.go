@@ -30,6 +30,8 @@ type server struct {
 	load  func() (*config, error)
 	again func([]*spec)
 
+	notify *notifier // the service manager, nil if none asked
+
 	entries    []*entry // in the order of the files
 	unready    []*spec  // wait for a user or an address that is not there yet
 	listeners  map[sock.Addr]*listener
@@ -114,6 +116,7 @@ func (s *server) run() error {
 
 // shutdown closes every listener; running servers go on.
 func (s *server) shutdown() {
+	s.notify.stopping()
 	for _, l := range s.listeners {
 		s.close(l)
 	}
