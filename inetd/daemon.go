@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -82,15 +83,17 @@ func detach(o *options) error {
 // A pidFile is locked for as long as its daemon lives, so that a second one
 // neither overwrites nor removes it.
 type pidFile struct {
-	f        *os.File
-	name     string
-	writeErr error // why the number is not in it
+	f    *os.File
+	name string
 }
 
 const defaultPidFile = "/run/inetd.pid"
 
-// lockPidFile fails if another daemon has the file. Without root, and as
-// xinetd, there is one only on request.
+var errRunning = errors.New("another inetd is running")
+
+// lockPidFile fails with errRunning if another daemon has the file; with any
+// other error there is just no file, which is no reason not to serve. Without
+// root, and as xinetd, there is one only on request.
 func lockPidFile(o *options, root bool) (*pidFile, error) {
 	name := o.pidFile
 	if name == "" {
@@ -103,27 +106,39 @@ func lockPidFile(o *options, root bool) (*pidFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = f.Truncate(0)
-	if err == nil {
-		_, err = f.WriteString(strconv.Itoa(os.Getpid()) + "\n")
+	return &pidFile{f, name}, nil
+}
+
+// write puts the number in. Who reads it may send signals at once.
+func (p *pidFile) write() error {
+	if p == nil {
+		return nil
 	}
-	// The lock needs no room on the disk.
-	return &pidFile{f, name, err}, nil
+	if err := p.f.Truncate(0); err != nil {
+		return err
+	}
+	_, err := p.f.WriteString(strconv.Itoa(os.Getpid()) + "\n")
+	return err
 }
 
 // openLocked returns the file that is at name, locked: one that its daemon
 // removed between the opening and the lock is not that.
 func openLocked(name string) (*os.File, error) {
 	for {
+		// Neither what a link names nor a device is written to or removed.
 		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
 		if err != nil {
 			return nil, err
+		}
+		if fi, err := f.Stat(); err != nil || !fi.Mode().IsRegular() {
+			f.Close()
+			return nil, cmp.Or(err, fmt.Errorf("%s: not a regular file", name))
 		}
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 			text, _ := io.ReadAll(io.LimitReader(f, 32))
 			f.Close()
 			if errors.Is(err, unix.EWOULDBLOCK) {
-				return nil, fmt.Errorf("%s: another inetd is running, pid %s", name, strings.TrimSpace(string(text)))
+				return nil, fmt.Errorf("%s: %w, pid %s", name, errRunning, strings.TrimSpace(string(text)))
 			}
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}

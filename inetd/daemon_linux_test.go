@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -134,23 +135,73 @@ func TestPidFileReplaced(t *testing.T) {
 	}
 }
 
-// A symbolic link in the place of the pid file is not followed.
-func TestPidFileLink(t *testing.T) {
+// A pid file that cannot be had is said, and keeps nobody from being served.
+// What is in its place, or what a symbolic link there names, stays.
+func TestPidFileNone(t *testing.T) {
 	t.Parallel()
-	file, pidFile := writeConf(t, "")
-	precious := filepath.Join(filepath.Dir(file), "precious")
+	dir := t.TempDir()
+	precious := filepath.Join(dir, "precious")
 	if err := os.WriteFile(precious, []byte("data"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(precious, pidFile); err != nil {
+	link, fifo := filepath.Join(dir, "link"), filepath.Join(dir, "fifo")
+	if err := os.Symlink(precious, link); err != nil {
 		t.Fatal(err)
 	}
-	cmd := command("-p", pidFile, file)
-	if out, status := output(cmd); status != 1 {
-		t.Errorf("inetd -p link = %q, %d, want exit status 1", out, status)
+	if err := unix.Mkfifo(fifo, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, want string }{
+		{link, "too many levels of symbolic links"},
+		{dir, "is a directory"},
+		{fifo, "not a regular file"},
+		{os.DevNull, "not a regular file"},
+		{filepath.Join(dir, "no/pid"), "no such file or directory"},
+		{filepath.Join(precious, "pid"), "not a directory"},
+	} {
+		p := freePort(t)
+		d := start(t, in("%d stream tcp nowait $me /bin/cat cat\n", p), "-p", tt.name)
+		d.log.wait(t, 0, "pid file: .*"+tt.want)
+		wantAnswer(t, "tcp", local(p), "hello\n", "hello\n")
+		d.signal(unix.SIGTERM)
+		<-d.done
+		if d.err != nil {
+			t.Errorf("inetd -p %s = %v, want success", tt.name, d.err)
+		}
+		if _, err := os.Lstat(tt.name); (err == nil) != (tt.name == link || tt.name == dir || tt.name == fifo || tt.name == os.DevNull) {
+			t.Errorf("%s afterwards: %v", tt.name, err)
+		}
 	}
 	if text, _ := os.ReadFile(precious); string(text) != "data" {
 		t.Errorf("file that the link names = %q, want it unchanged", text)
+	}
+}
+
+// Whoever finds the number in the pid file may send a signal: a daemon that
+// is not ready for it would die of one.
+func TestSignalAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 30 {
+		file, pidFile := writeConf(t, "")
+		cmd := command("-i", "-p", pidFile, file)
+		cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(patience); ; {
+			if text, _ := os.ReadFile(pidFile); strings.HasSuffix(string(text), "\n") {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatal("no number in the pid file")
+			}
+		}
+		for _, sig := range []os.Signal{unix.SIGHUP, unix.SIGALRM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE, unix.SIGTERM} {
+			cmd.Process.Signal(sig)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Fatalf("exit on signals right after the start = %v, want success", err)
+		}
 	}
 }
 
@@ -172,7 +223,6 @@ func TestFailingStart(t *testing.T) {
 		{[]string{"-p", pidFile, missing}, 1, fmt.Sprintf("inetd: stat %s: no such file or directory\n", missing)},
 		{[]string{"-i", "-p", pidFile, missing}, 1, fmt.Sprintf("inetd: stat %s: no such file or directory\n", missing)},
 		{[]string{"-p", pidFile, good, missing}, 1, fmt.Sprintf("inetd: stat %s: no such file or directory\n", missing)},
-		{[]string{"-p", filepath.Join(dir, "no/pid"), good}, 1, fmt.Sprintf("inetd: open %s: no such file or directory\n", filepath.Join(dir, "no/pid"))},
 		{[]string{"-x"}, 2, "inetd: unknown option -x\n" + usage},
 		{[]string{"-R"}, 2, "inetd: option -R takes an argument\n" + usage},
 		{[]string{"-R", "many"}, 2, "inetd: option -R: \"many\" is not a number (0 is unlimited)\n" + usage},

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -228,9 +229,9 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 		}
 		return detach(o)
 	}
-	pid, err := lockPidFile(o, ld.root)
-	if err != nil {
-		return err
+	pid, pidErr := lockPidFile(o, ld.root)
+	if errors.Is(pidErr, errRunning) {
+		return pidErr
 	}
 	defer pid.remove()
 
@@ -262,11 +263,12 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	if notifyErr != nil {
 		s.log.warn("%v", notifyErr)
 	}
-	if pid != nil && pid.writeErr != nil {
-		s.log.warn("%v", pid.writeErr)
-	}
 	s.report(cfg)
 	s.apply(cfg)
+	// Last, since whoever finds the number may send a signal.
+	if err := cmp.Or(pidErr, pid.write()); err != nil {
+		s.log.warn("pid file: %v", err)
+	}
 	s.log.info("started with %d services", len(s.entries))
 	if parent != nil {
 		io.WriteString(parent, ready)
