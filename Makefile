@@ -17,6 +17,7 @@ BUILD   = CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAG
 PROGRAMS = inetd tcpd tcpdchk tcpdmatch try-from
 MAN5     = $(wildcard man/*.5)
 MAN8     = $(wildcard man/*.8)
+ROOMS    = examples inetd libwrap services tcpd
 SYSTEMS  = freebsd openbsd netbsd darwin
 FUZZTIME = 30s
 
@@ -70,7 +71,7 @@ fuzz:
 	done
 
 lint:
-	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
+	@test -z "$$(gofmt -l $(ROOMS))" || { gofmt -l $(ROOMS); exit 1; }
 	$(GO) vet ./...
 	@for os in $(SYSTEMS); do echo "GOOS=$$os go vet ./..."; GOOS=$$os $(GO) vet ./... || exit 1; done
 	mandoc -T lint -W warning $(MAN5) $(MAN8)
