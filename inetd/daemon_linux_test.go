@@ -226,7 +226,7 @@ func TestFailingStart(t *testing.T) {
 		{[]string{"-x"}, 2, "inetd: unknown option -x\n" + usage},
 		{[]string{"-R"}, 2, "inetd: option -R takes an argument\n" + usage},
 		{[]string{"-R", "many"}, 2, "inetd: option -R: \"many\" is not a number (0 is unlimited)\n" + usage},
-		{[]string{"-q0"}, 2, "inetd: option -q: \"0\" is not a queue length from 1 to 65535\n" + usage},
+		{[]string{"-qx"}, 2, "inetd: option -q: \"x\" is not a queue length from 1 to 65535\n" + usage},
 	} {
 		if out, status := output(command(tt.args...)); status != tt.status || out != tt.want {
 			t.Errorf("inetd %q = %d, %q, want %d, %q", tt.args, status, out, tt.status, tt.want)

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // getopt reads POSIX options: letters may be joined (-di), an argument may
 // follow its letter at once (-R40), -- ends them. spec has a colon after each
@@ -17,6 +20,9 @@ func getopt(args []string, spec string, set func(letter byte, arg string) error)
 		args = args[1:]
 		if letters == "-" {
 			break
+		}
+		if word, long := strings.CutPrefix(letters, "-"); long {
+			return nil, longOption(word)
 		}
 		for len(letters) > 0 {
 			c := letters[0]
@@ -41,4 +47,20 @@ func getopt(args []string, spec string, set func(letter byte, arg string) error)
 		}
 	}
 	return args, nil
+}
+
+// longOption is the error of an option of inetutils: it says which of ours is
+// meant.
+func longOption(word string) error {
+	word, _, _ = strings.Cut(word, "=")
+	for _, o := range []struct{ long, short string }{{"rate", "-R"}, {"pidfile", "-p"}, {"debug", "-d"}, {"version", "-V"}, {"environment", ""}, {"resolve", ""}} {
+		switch {
+		case word == "" || !strings.HasPrefix(o.long, word):
+		case o.short == "":
+			return fmt.Errorf("option --%s of inetutils is not known here", o.long)
+		default:
+			return fmt.Errorf("there are no long options: --%s is %s here", o.long, o.short)
+		}
+	}
+	return fmt.Errorf("there are no long options: --%s", word)
 }

@@ -120,11 +120,14 @@ func parseArgs(args []string) (*options, error) {
 		case 'p':
 			o.pidFile = arg
 		case 'q':
-			n, err := strconv.ParseUint(arg, 10, 16)
-			if err != nil || n == 0 {
+			n, err := strconv.ParseUint(arg, 10, 31)
+			if err != nil {
 				return fmt.Errorf("%q is not a queue length from 1 to 65535", arg)
 			}
-			o.backlog = int(n)
+			// Debian's takes any; the kernel has a limit of its own.
+			if o.backlog = int(min(max(n, 1), 65535)); o.backlog != int(n) {
+				o.warn("option -q: %d is not a queue length from 1 to 65535 and taken for %d", n, o.backlog)
+			}
 		case 'R':
 			err = count(&o.limits.Rate, arg)
 		case 's':

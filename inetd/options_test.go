@@ -33,6 +33,12 @@ func TestGetopt(t *testing.T) {
 		{"-:", "| unknown option -:"},
 		{"-d-", "d= | unknown option --"},
 		{"-b", "| option -b: bad"},
+		{"-d --rate=10", "d= | there are no long options: --rate is -R here"},
+		{"--pidf=x", "| there are no long options: --pidfile is -p here"},
+		{"--debug", "| there are no long options: --debug is -d here"},
+		{"--version", "| there are no long options: --version is -V here"},
+		{"--resolve", "| option --resolve of inetutils is not known here"},
+		{"--help", "| there are no long options: --help"},
 	} {
 		var set []string
 		rest, err := getopt(strings.Fields(tt.args), "dibR:", func(c byte, arg string) error {
@@ -69,7 +75,9 @@ func TestParseArgs(t *testing.T) {
 		{"-R 5", "{5 -1 -1 -1}", limitsOf},
 		{"-R0", "{-1 -1 -1 -1}", limitsOf},
 		{"-c 3 -C 7 -s 9", "{40 3 7 9}", limitsOf},
-		{"-q 7", "7", func(o *options) string { return fmt.Sprint(o.backlog) }},
+		{"-q 7", "7 []", backlogOf},
+		{"-q 0", "1 [option -q: 0 is not a queue length from 1 to 65535 and taken for 1]", backlogOf},
+		{"-q 99999", "65535 [option -q: 99999 is not a queue length from 1 to 65535 and taken for 65535]", backlogOf},
 		{"-d", "true true true", func(o *options) string { return fmt.Sprint(o.debug, " ", o.foreground, " ", o.stderr) }},
 		{"-i", "false true false", func(o *options) string { return fmt.Sprint(o.debug, " ", o.foreground, " ", o.stderr) }},
 		{"-f", "false true false", func(o *options) string { return fmt.Sprint(o.debug, " ", o.foreground, " ", o.stderr) }},
@@ -92,7 +100,8 @@ func TestParseArgs(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"-R -1", `option -R: "-1" is not a number (0 is unlimited)`},
 		{"-c x", `option -c: "x" is not a number (0 is unlimited)`},
-		{"-q 65536", `option -q: "65536" is not a queue length from 1 to 65535`},
+		{"-q many", `option -q: "many" is not a queue length from 1 to 65535`},
+		{"-q -1", `option -q: "-1" is not a queue length from 1 to 65535`},
 		{"-Z", "unknown option -Z"},
 	} {
 		if _, err := parseArgs(strings.Fields(tt.args)); err == nil || err.Error() != tt.want {
@@ -100,6 +109,8 @@ func TestParseArgs(t *testing.T) {
 		}
 	}
 }
+
+func backlogOf(o *options) string { return fmt.Sprint(o.backlog, " ", o.warnings) }
 
 func limitsOf(o *options) string {
 	l := o.limits
