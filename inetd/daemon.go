@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -78,6 +79,13 @@ func detach(o *options) error {
 		return errors.New(said)
 	}
 	return nil
+}
+
+// nameProcess gives the process the name it was called by, as pgrep(1) and
+// start-stop-daemon(8) see it: starting itself anew has followed the link by
+// which it is xinetd. Other systems than Linux go without.
+func nameProcess() {
+	os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
 }
 
 // A pidFile is locked for as long as its daemon lives, so that a second one

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -70,6 +71,45 @@ func TestDetach(t *testing.T) {
 		t.Errorf("pid file after the end: %v, want it gone", err)
 	}
 	wantRefused(t, "tcp", local(q))
+}
+
+// A directory that is gone matters to relative names only.
+func TestDirectoryGone(t *testing.T) {
+	t.Parallel()
+	file, pidFile := writeConf(t, "")
+	for _, tt := range []struct {
+		args   []string
+		status int
+	}{
+		{[]string{"inetd", "-p", pidFile, file}, 0},
+		{[]string{"xinetd", "-pidfile", pidFile, "-f", file}, 0},
+		{[]string{"inetd", "inetd.conf"}, 2},
+		{[]string{"inetd", "-p", "pid", file}, 2},
+		{[]string{"xinetd", "-f", "xinetd.conf"}, 2},
+	} {
+		gone := filepath.Join(t.TempDir(), "gone")
+		if err := os.Mkdir(gone, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("/bin/sh", "-c", `cd "$1" && rmdir "$1" && shift && ln -sf "$1" "$2" && shift && exec "$@"`, "sh",
+			gone, self, filepath.Join(filepath.Dir(file), tt.args[0]))
+		cmd.Args = append(cmd.Args, tt.args[1:]...)
+		if tt.status != 0 {
+			if out, status := output(cmd); status != tt.status || !strings.Contains(out, "getwd: no such file or directory") {
+				t.Errorf("%q in a directory that is gone = %q, %d, want that and exit status %d", tt.args, out, status, tt.status)
+			}
+			continue
+		}
+		pid := detached(t, cmd, pidFile)
+		// It has the name it was called by, which is a link's.
+		if got := strings.TrimSpace(proc(pid).read("comm")); got != tt.args[0] {
+			t.Errorf("name of the process = %q, want %q", got, tt.args[0])
+		}
+		unix.Kill(pid, unix.SIGTERM)
+		if err := waitOrphan(pid); err != nil {
+			t.Errorf("exit of %q = %v, want success", tt.args, err)
+		}
+	}
 }
 
 // tty is the user's end of a new terminal.

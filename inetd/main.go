@@ -58,7 +58,7 @@ type options struct {
 	host      string
 	limits    conf.Limits // -R, -c, -C, -s: for entries that give none
 	pidFile   string
-	dir       string // where the program was started
+	dir       string // where the program was started, if a file needs it: detaching reads the arguments again
 	files     []string
 	warnings  []string // of the command line, for the log
 
@@ -147,15 +147,16 @@ func parseArgs(args []string) (*options, error) {
 	if len(files) == 0 {
 		files = []string{"/etc/inetd.conf"}
 	}
-	// The daemon's directory will be /, and detaching reads the arguments again.
-	if o.dir, err = os.Getwd(); err != nil {
-		return nil, err
-	}
 	if o.pidFile != "" {
-		o.pidFile = absolute(o.dir, o.pidFile)
+		if o.pidFile, err = o.absolute(o.pidFile); err != nil {
+			return nil, err
+		}
 	}
 	for _, f := range files {
-		o.files = append(o.files, absolute(o.dir, f))
+		if f, err = o.absolute(f); err != nil {
+			return nil, err
+		}
+		o.files = append(o.files, f)
 	}
 	return o, nil
 }
@@ -165,11 +166,20 @@ func (o *options) warn(format string, args ...any) {
 	o.warnings = append(o.warnings, fmt.Sprintf(format, args...))
 }
 
-func absolute(dir, name string) string {
+// absolute is for files of the command line: the daemon's directory will be /.
+// Without a relative one it does not matter whether there still is a directory
+// to start in.
+func (o *options) absolute(name string) (string, error) {
 	if filepath.IsAbs(name) {
-		return name
+		return name, nil
 	}
-	return filepath.Join(dir, name)
+	if o.dir == "" {
+		var err error
+		if o.dir, err = os.Getwd(); err != nil {
+			return "", fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return filepath.Join(o.dir, name), nil
 }
 
 var errVersion = errors.New("version asked for")
@@ -220,6 +230,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	if err := child.Clean(); err != nil {
 		return err
 	}
+	nameProcess()
 	notify, notifyErr := newNotifier()
 	ld := &loader{opts: o, root: os.Geteuid() == 0, env: os.Environ(), ipv6: hasIPv6()}
 	if !o.keepEnv {

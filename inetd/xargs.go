@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math"
-	"os"
 	"strconv"
 
 	"inetd/inetd/conf"
@@ -27,9 +26,6 @@ func parseXinetdArgs(args []string) (*options, error) {
 	}
 	file := "/etc/xinetd.conf"
 	var err error
-	if o.dir, err = os.Getwd(); err != nil {
-		return nil, err
-	}
 	for len(args) > 0 {
 		opt := args[0]
 		args = args[1:]
@@ -56,13 +52,13 @@ func parseXinetdArgs(args []string) (*options, error) {
 			file, err = value()
 		case "-pidfile":
 			if o.pidFile, err = value(); err == nil {
-				o.pidFile = absolute(o.dir, o.pidFile)
+				o.pidFile, err = o.absolute(o.pidFile)
 			}
 		case "-syslog":
 			o.facility, err = value()
 		case "-filelog":
 			if o.logFile, err = value(); err == nil {
-				o.logFile = absolute(o.dir, o.logFile)
+				o.logFile, err = o.absolute(o.logFile)
 			}
 		case "-shutdownprocs":
 			_, err = value()
@@ -93,6 +89,9 @@ func parseXinetdArgs(args []string) (*options, error) {
 		o.warn("option -syslog: %q is not a facility: daemon is used", o.facility)
 		o.facility = ""
 	}
-	o.files = []string{absolute(o.dir, file)}
+	if file, err = o.absolute(file); err != nil {
+		return nil, err
+	}
+	o.files = []string{file}
 	return o, nil
 }
