@@ -206,8 +206,10 @@ func (s *spare) release() {
 }
 
 // tell sends a few lines on a new connection, whose buffer has room for them.
+// Who sends a datagram may be somebody else, and gets nothing that a server did
+// not say.
 func (c conn) tell(text string) {
-	if c.own && text != "" {
+	if c.own && text != "" && c.l.addr.Type != sock.Dgram {
 		unix.SendmsgN(c.fd, []byte(text), nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	}
 }

@@ -304,6 +304,16 @@ FAIL: s5001 connections per second from=127.0.0.1`,
 127.0.0.1:13: "go away\n"`,
 	},
 	{
+		name: "no banners in datagrams",
+		conf: block("d", "type = UNLISTED", "port = 5001", "socket_type = dgram", "protocol = udp", "wait = no", "user = root", "server = /bin/true",
+			"flags = IPv4", "no_access = 127.0.0.2", "banner = /run/srv/hello", "banner_fail = /run/srv/no"),
+		do: func(x *xinetd) {
+			x.noPacket("127.0.0.2>127.0.0.1:5001", "hello")
+		},
+		want: `
+127.0.0.2>127.0.0.1:5001: nothing`,
+	},
+	{
 		name: "redirect",
 		conf: redirected(5001, "127.0.0.1 6001", "log_type = FILE $dir/log", "log_on_success = HOST TRAFFIC EXIT") +
 			redirected(5002, "::1 6001", "banner_success = /run/srv/yes") +

@@ -28,6 +28,7 @@ func (p *parser) finish(d *draft) {
 	p.program(d, s)
 	p.known(d, s)
 	d.inapplicable(s)
+	p.idle(d, s)
 	if p.errs[n:].Errors() > 0 {
 		return
 	}
@@ -52,6 +53,13 @@ func (d *draft) inapplicable(s *conf.Service) {
 			l.SourceChildren = conf.Unlimited
 		}
 	}
+	if !bannered(s) {
+		for attr, file := range banners(s.Xinetd) {
+			if !d.gives(attr) {
+				*file = ""
+			}
+		}
+	}
 	var items conf.LogItems
 	if s.Wait || s.Socktype != conf.Stream || s.Proto != "tcp" {
 		items |= conf.LogUserID
@@ -64,6 +72,34 @@ func (d *draft) inapplicable(s *conf.Service) {
 	}
 	if !d.gives("log_on_failure") {
 		s.Xinetd.Log.OnError &^= items
+	}
+}
+
+// bannered says whether a service has connections on which a banner can be sent.
+func bannered(s *conf.Service) bool {
+	return s.Socktype != conf.Dgram && !(s.Wait && s.Internal == "")
+}
+
+func banners(x *conf.Xinetd) map[string]*string {
+	return map[string]*string{"banner": &x.Banner, "banner_success": &x.BannerSuccess, "banner_fail": &x.BannerFail}
+}
+
+// idle warns of what the service itself gives and nothing comes of.
+func (p *parser) idle(d *draft, s *conf.Service) {
+	if s.Internal != "" || s.Xinetd.Redirect != nil {
+		for _, attr := range []string{
+			"umask", "nice", "env", "passenv", "groups",
+			"rlimit_as", "rlimit_cpu", "rlimit_data", "rlimit_files", "rlimit_rss", "rlimit_stack",
+		} {
+			if d.gives(attr) {
+				p.errs.Warnf(d.pos(attr), attr, "without effect: no process is started for an internal or redirected service")
+			}
+		}
+	}
+	for attr := range banners(s.Xinetd) {
+		if !bannered(s) && d.gives(attr) {
+			p.errs.Warnf(d.pos(attr), attr, "without effect: only a service with connections that does not wait sends it")
+		}
 	}
 }
 

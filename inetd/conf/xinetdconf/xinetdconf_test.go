@@ -391,6 +391,10 @@ func TestErrors(t *testing.T) {
 }
 
 // TestWarnings: what is odd and served.
+func idle(line, col int, attr string) string {
+	return fmt.Sprintf("x:%d:%d: warning: %s: without effect: no process is started for an internal or redirected service\n", line, col, attr)
+}
+
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ text, want string }{
@@ -408,6 +412,14 @@ func TestWarnings(t *testing.T) {
 		{"defaults\n{\ndisable = no\n}\n" + entry("telnet"), "x:3:1: warning: disable: not an attribute of the defaults: it is ignored\n"},
 		{"defaults\n{\nrlimit_as = 64\nlibwrap = a b\n}\n" + entry("telnet"),
 			"x:3:1: warning: rlimit_as: not an attribute of the defaults: it is ignored\nx:4:1: warning: libwrap: not an attribute of the defaults: it is ignored\n"},
+		{"service telnet\n{\nsocket_type = stream\nwait = no\nredirect = 10.0.0.1 23\numask = 022\nnice = 3\nrlimit_files = 20\n}\n",
+			idle(6, 9, "umask") + idle(7, 8, "nice") + idle(8, 16, "rlimit_files")},
+		{"service echo\n{\nsocket_type = stream\ntype = INTERNAL\nwait = no\nenv = A=1\npassenv = A\ngroups = yes\n}\n",
+			idle(6, 7, "env") + idle(7, 11, "passenv") + idle(8, 10, "groups")},
+		{"defaults\n{\numask = 022\nnice = 3\nbanner = /x\n}\nservice echo\n{\nsocket_type = dgram\ntype = INTERNAL\nwait = yes\n}\n", ""},
+		{"service echo\n{\nsocket_type = dgram\ntype = INTERNAL\nwait = yes\nbanner = /x\nbanner_fail = /x\n}\n",
+			"x:6:10: warning: banner: without effect: only a service with connections that does not wait sends it\n" +
+				"x:7:15: warning: banner_fail: without effect: only a service with connections that does not wait sends it\n"},
 		{entry("telnet", "instances=3"), "x:7:11: warning: xinetd wants a blank before the operator\n"},
 		{strings.Replace(entry("telnet"), "\n{", " {", 1), "x:1:1: warning: xinetd wants the { on a line of its own\n"},
 		{strings.Replace(entry("telnet"), "\n{", "{", 1), "x:1:1: warning: xinetd wants the { on a line of its own\n"},
