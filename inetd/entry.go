@@ -25,6 +25,9 @@ type spec struct {
 	gate     *gate          // nil: what xinetd.conf asks of clients is not asked
 	limits   conf.Limits    // with the daemon's defaults
 	unusable error          // why no server could be started, such as an unknown user
+
+	unresolved error // a host without an address: what others there are is served
+	later      bool  // name servers have not been asked yet
 }
 
 // An entry is a spec in service. A new reading of the files replaces the spec;

@@ -38,10 +38,11 @@ type config struct {
 // A loader reads the files. It blocks on disks and name servers, so once the
 // loop runs it is called from other goroutines; one call at a time.
 type loader struct {
-	opts *options
-	root bool
-	env  []string // for servers
-	ipv6 bool     // the kernel has it
+	opts  *options
+	root  bool
+	env   []string // for servers
+	ipv6  bool     // the kernel has it
+	hasty bool     // at the start: name servers are left for later
 }
 
 // load reads everything anew. An error says that a file could not be read and
@@ -89,8 +90,10 @@ func (ld *loader) load() (*config, error) {
 		}
 		sp.unusable = ld.identify(sp, db) // the checks have warned
 		if err := ld.resolve(sp, db); err != nil {
-			cfg.problems.Warnf(svc.Pos, conf.FieldHost, "%w: not served until there is", err)
 			sp.unusable = err
+		}
+		if sp.later = ld.hasty && sp.unresolved != nil; !sp.later {
+			sp.warnUnresolved(&cfg.problems)
 		}
 		cfg.specs = append(cfg.specs, sp)
 	}
@@ -284,6 +287,10 @@ func (ld *loader) identify(sp *spec, db *names.DB) error {
 func (ld *loader) again(specs []*spec) {
 	db := names.New()
 	for _, sp := range specs {
+		if sp.unusable == nil { // and served; this is a copy
+			ld.resolve(sp, db)
+			continue
+		}
 		sp.unusable = cmp.Or(ld.identify(sp, db), ld.resolve(sp, db))
 	}
 }
@@ -302,6 +309,7 @@ func (sp *spec) owner(db *names.DB) {
 	}
 }
 
+// resolve fails if there is no address at all.
 func (ld *loader) resolve(sp *spec, db *names.DB) error {
 	if sp.Mux != conf.NoMux {
 		return nil
@@ -322,11 +330,12 @@ func (ld *loader) resolve(sp *spec, db *names.DB) error {
 	if len(hosts) == 0 {
 		hosts = []string{"*"}
 	}
-	sp.addrs = nil
+	sp.addrs, sp.unresolved = nil, nil
 	for _, h := range hosts {
 		ips, err := ld.lookup(h, sp.Family)
 		if err != nil {
-			return err
+			sp.unresolved = cmp.Or(sp.unresolved, err)
+			continue
 		}
 		for _, ip := range ips {
 			a.IP = netip.AddrPortFrom(ip, sp.Port)
@@ -336,7 +345,27 @@ func (ld *loader) resolve(sp *spec, db *names.DB) error {
 			}
 		}
 	}
-	return nil
+	if len(sp.addrs) > 0 {
+		return nil
+	}
+	return sp.unresolved
+}
+
+func (sp *spec) warnUnresolved(l *conf.ErrorList) {
+	switch {
+	case sp.unresolved == nil:
+	case len(sp.addrs) == 0:
+		l.Warnf(sp.Pos, conf.FieldHost, "%w: not served until there is", sp.unresolved)
+	default:
+		l.Warnf(sp.Pos, conf.FieldHost, "%w: served at the other hosts, and there as soon as there is", sp.unresolved)
+	}
+}
+
+// noServers resolves what files tell. A start does not wait for name servers:
+// they may come after us, or not answer.
+var noServers = &net.Resolver{
+	PreferGo: true,
+	Dial:     func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("not asked yet") },
 }
 
 var socktypes = map[conf.Socktype]int{conf.Stream: sock.Stream, conf.Dgram: sock.Dgram, conf.Raw: sock.Raw, conf.RDM: sock.RDM, conf.Seqpacket: sock.Seqpacket}
@@ -363,7 +392,11 @@ func (ld *loader) lookup(host string, f conf.Family) ([]netip.Addr, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	all, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	resolver := net.DefaultResolver
+	if ld.hasty {
+		resolver = noServers
+	}
+	all, err := resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return nil, err
 	}

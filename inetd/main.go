@@ -232,7 +232,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	}
 	nameProcess()
 	notify, notifyErr := newNotifier()
-	ld := &loader{opts: o, root: os.Geteuid() == 0, env: os.Environ(), ipv6: hasIPv6()}
+	ld := &loader{opts: o, root: os.Geteuid() == 0, env: os.Environ(), ipv6: hasIPv6(), hasty: true}
 	if !o.keepEnv {
 		ld.env = child.Launder(ld.env)
 	}
@@ -271,6 +271,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	ld.hasty = false
 	if !ld.root {
 		s.log.warn("not root: servers run as uid %d, the user field has no effect", os.Geteuid())
 	}

@@ -68,7 +68,8 @@ func (s *server) apply(cfg *config) diff {
 	for _, sp := range cfg.specs {
 		e := old[sp.Key()]
 		delete(old, sp.Key())
-		if sp.unusable != nil {
+		// One that is served everywhere stays so when a name server does not answer.
+		if sp.unusable != nil || sp.unresolved != nil && e != nil && e.unresolved == nil {
 			if e == nil {
 				s.unready = append(s.unready, sp)
 				continue
@@ -89,6 +90,9 @@ func (s *server) apply(cfg *config) diff {
 		e.spec = sp
 		e.adjust()
 		s.entries = append(s.entries, e)
+		if sp.unresolved != nil {
+			s.unready = append(s.unready, sp.copy())
+		}
 	}
 	var held []*entry
 	for _, e := range was {
@@ -107,7 +111,11 @@ func (s *server) apply(cfg *config) diff {
 	s.entries = append(s.entries, held...)
 	s.broadcasts = cfg.broadcasts
 	s.settle()
-	s.retryLater(s.unready, firstRetry)
+	wait := firstRetry
+	if slices.ContainsFunc(s.unready, func(sp *spec) bool { return sp.later }) {
+		wait = 0
+	}
+	s.retryLater(s.unready, wait)
 	return d
 }
 
@@ -127,29 +135,59 @@ func (s *server) retryLater(specs []*spec, wait time.Duration) {
 			s.set.Post(func() {
 				if current() {
 					s.adopt(specs)
-					s.retryLater(s.unready, min(2*wait, lastRetry))
+					s.retryLater(s.unready, min(max(2*wait, firstRetry), lastRetry))
 				}
 			})
 		}()
 	})
 }
 
-// adopt serves the specs that have become usable.
+// adopt serves the specs that have become usable, and those of several hosts
+// at the ones that have got an address.
 func (s *server) adopt(specs []*spec) {
 	s.unready = nil
+	changed := false
+	var ready []*spec
 	for _, sp := range specs {
-		if sp.unusable != nil {
+		if sp.later {
+			sp.later = false
+			var l conf.ErrorList
+			sp.warnUnresolved(&l)
+			for _, p := range l {
+				s.log.warn("%v", p)
+			}
+		}
+		i := slices.IndexFunc(s.entries, func(e *entry) bool { return e.Key() == sp.Key() })
+		if sp.unusable != nil || i >= 0 && slices.Equal(s.entries[i].addrs, sp.addrs) {
 			s.unready = append(s.unready, sp)
 			continue
 		}
-		e := &entry{spec: sp}
-		e.adjust()
-		s.entries = append(s.entries, e)
-		s.log.info("%s: can be served now (%s)", sp.label, sp.Pos)
+		changed = true
+		if i >= 0 {
+			s.entries[i].spec = sp
+		} else {
+			e := &entry{spec: sp}
+			e.adjust()
+			s.entries = append(s.entries, e)
+		}
+		if sp.unresolved != nil {
+			s.unready = append(s.unready, sp.copy())
+		} else {
+			ready = append(ready, sp)
+		}
 	}
-	if len(s.unready) < len(specs) {
+	if changed {
 		s.settle()
 	}
+	for _, sp := range ready {
+		s.log.info("%s: can be served now (%s)", sp.label, sp.Pos)
+	}
+}
+
+// copy is for asking again while the original serves.
+func (sp *spec) copy() *spec {
+	c := *sp
+	return &c
 }
 
 // settle makes the listeners those of the entries: first it closes what nobody

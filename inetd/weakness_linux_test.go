@@ -521,6 +521,53 @@ func TestAddressAppears(t *testing.T) {
 	})
 }
 
+// A name server that does not answer holds up neither the start nor any other
+// service; of several hosts those are served that have an address, and the
+// rest when it has come.
+func TestNameServerDead(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		// It takes questions and says nothing, for longer than anybody waits.
+		mute, err := net.ListenPacket("udp4", "127.0.0.1:53")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer mute.Close()
+		put(t, "/etc/hosts", "127.0.0.1 localhost\n127.0.0.2 known.example\n", 0o644)
+		put(t, "/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:30 attempts:2\n", 0o644)
+		put(t, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n", 0o644)
+		cat := " stream tcp4 nowait root /bin/cat cat\n"
+		text := "dead.example:7777" + cat + "known.example:7777" + cat + "dead.example,127.0.0.3:7778" + cat
+		put(t, "/etc/inetd.conf", text, 0o644)
+		began := time.Now()
+		detached(t, command("/etc/inetd.conf"), "/run/inetd.pid")
+		if d := time.Since(began); d > 5*time.Second {
+			t.Errorf("the start took %v", d)
+		}
+		wantAnswer(t, "tcp", "127.0.0.2:7777", "hello\n", "hello\n")
+		wantAnswer(t, "tcp", "127.0.0.3:7778", "hello\n", "hello\n")
+		unix.Kill(readPid(t, "/run/inetd.pid"), unix.SIGTERM)
+
+		put(t, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n", 0o644)
+		d := start(t, strings.ReplaceAll(text, ":777", ":778"))
+		d.log.wait(t, 0, `:1: warning: .*: lookup dead.example: .*: not served until there is`)
+		d.log.wait(t, 0, `:3: warning: .*: lookup dead.example: .*: served at the other hosts, and there as soon as there is`)
+		wantAnswer(t, "tcp", "127.0.0.3:7788", "hello\n", "hello\n")
+		if got := d.hup(); !strings.HasSuffix(got, "0 added, 0 changed, 0 removed, 2 kept") {
+			t.Errorf("reload with hosts unknown = %q", got)
+		}
+		put(t, "/etc/hosts", "127.0.0.1 localhost\n127.0.0.2 known.example\n127.0.0.4 dead.example\n", 0o644)
+		d.log.wait(t, 0, `dead\.example,127\.0\.0\.3:7788/tcp: can be served now`)
+		wantAnswer(t, "tcp", "127.0.0.4:7787", "hello\n", "hello\n")
+		wantAnswer(t, "tcp", "127.0.0.4:7788", "hello\n", "hello\n")
+		wantAnswer(t, "tcp", "127.0.0.3:7788", "hello\n", "hello\n")
+		// What had an address keeps its socket when the name is gone again.
+		put(t, "/etc/hosts", "127.0.0.1 localhost\n127.0.0.2 known.example\n", 0o644)
+		d.hup()
+		wantAnswer(t, "tcp", "127.0.0.4:7787", "hello\n", "hello\n")
+		wantAnswer(t, "tcp", "127.0.0.4:7788", "hello\n", "hello\n")
+	})
+}
+
 // Without a syslogd, with one that is restarted, and with one that has stopped
 // reading, the daemon serves on.
 func TestSyslogTrouble(t *testing.T) {
