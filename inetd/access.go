@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"inetd/inetd/admit"
 	"inetd/inetd/child"
 	"inetd/inetd/conf"
@@ -340,6 +342,17 @@ func (s *server) wrapLog(e *entry) func(syslog.Priority, string) {
 	}
 	daemon := e.wrapped.daemon
 	return func(p syslog.Priority, text string) { s.log.as(daemon, p, text) }
+}
+
+// startCommand starts the shell of a rule's command as servers are started.
+func (sp *spec) startCommand(path string, argv, env []string, fd int) (int, error) {
+	p := &child.Plan{Path: path, Argv: argv, Env: env}
+	p.SetCredential(sp.shell.Credential)
+	pid, pidfd, err := child.Start(p, fd)
+	if pidfd >= 0 {
+		unix.Close(pidfd)
+	}
+	return pid, err
 }
 
 // hold keeps the loop from the socket of a wait entry while its next client is

@@ -205,7 +205,7 @@ func (ld *loader) prepare(svc *conf.Service, l *conf.ErrorList) (*spec, error) {
 		sp.plan = ld.xinetdPlan(svc, l)
 	}
 	sp.wrap(ld.opts, l)
-	sp.shell = &libwrap.Shell{Env: ld.env}
+	sp.shell = &libwrap.Shell{Env: ld.env, Start: sp.startCommand}
 	return sp, nil
 }
 

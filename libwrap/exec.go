@@ -18,6 +18,12 @@ func RunShell(ctx context.Context, command string, env []string) (Status, error)
 type Shell struct {
 	Env        []string            // NAME=value
 	Credential *syscall.Credential // nil is this process's own
+
+	// Start, if it is given, starts a program with fd as its descriptors 0 to 2,
+	// in a process group of its own and with Credential, instead of
+	// syscall.ForkExec. For that blocks until the program is executed, and the
+	// user it becomes can stop it before.
+	Start func(path string, argv, env []string, fd int) (pid int, err error)
 }
 
 // Run runs a command by /bin/sh with standard input, output and error on
@@ -28,7 +34,7 @@ func (s *Shell) Run(ctx context.Context, command string, env []string) (Status, 
 	// A shell whose parent ends may get SIGHUP and must not mind; there is no
 	// other way to have it ignored from the start.
 	argv := []string{"sh", "-c", "trap '' HUP\n" + command}
-	st, _, err := run(ctx, shell, argv, addEnv(s.Env, env), s.Credential, false)
+	st, _, err := s.run(ctx, shell, argv, addEnv(s.Env, env), false)
 	return st, err
 }
 
@@ -56,7 +62,7 @@ func addEnv(env, more []string) []string {
 // run starts a program on /dev/null in a process group of its own and waits
 // for it to end. With capture it returns what the program wrote to its standard
 // output until then, up to maxGetent bytes.
-func run(ctx context.Context, path string, argv, env []string, cred *syscall.Credential, capture bool) (st Status, out []byte, err error) {
+func (s *Shell) run(ctx context.Context, path string, argv, env []string, capture bool) (st Status, out []byte, err error) {
 	if err := ctx.Err(); err != nil {
 		return st, nil, err
 	}
@@ -79,9 +85,14 @@ func run(ctx context.Context, path string, argv, env []string, cred *syscall.Cre
 		}
 	}
 	began := time.Now()
-	pid, err := syscall.ForkExec(path, argv, &syscall.ProcAttr{
-		Env: env, Files: files, Sys: &syscall.SysProcAttr{Setpgid: true, Credential: cred},
-	})
+	var pid int
+	if s.Start != nil && !capture {
+		pid, err = s.Start(path, argv, env, null)
+	} else {
+		pid, err = syscall.ForkExec(path, argv, &syscall.ProcAttr{
+			Env: env, Files: files, Sys: &syscall.SysProcAttr{Setpgid: true, Credential: s.Credential},
+		})
+	}
 	if capture {
 		syscall.Close(p[1])
 	}

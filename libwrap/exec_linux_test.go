@@ -64,7 +64,7 @@ func TestThreads(t *testing.T) {
 // killed, whoever has its output.
 func TestCapture(t *testing.T) {
 	sh := func(ctx context.Context, command string) (Status, string, error) {
-		st, out, err := run(ctx, shell, []string{"sh", "-c", command}, os.Environ(), nil, true)
+		st, out, err := new(Shell).run(ctx, shell, []string{"sh", "-c", command}, os.Environ(), true)
 		return st, string(out), err
 	}
 	pidFile := filepath.Join(t.TempDir(), "pid")
@@ -89,5 +89,27 @@ func TestCapture(t *testing.T) {
 	st, out, err := sh(t.Context(), "exec yes")
 	if err != nil || len(out) != maxGetent || st.Signal != int(syscall.SIGPIPE) {
 		t.Errorf("yes = %+v, %d bytes, %v, want %d bytes and SIGPIPE", st, len(out), err, maxGetent)
+	}
+}
+
+// A program may start its shells by itself, and all else is as ever.
+func TestShellStart(t *testing.T) {
+	starts := 0
+	s := &Shell{Env: []string{"A=1"}, Start: func(path string, argv, env []string, fd int) (int, error) {
+		starts++
+		return syscall.ForkExec(path, argv, &syscall.ProcAttr{
+			Env: env, Files: []uintptr{uintptr(fd), uintptr(fd), uintptr(fd)}, Sys: &syscall.SysProcAttr{Setpgid: true},
+		})
+	}}
+	if st, err := s.Run(context.Background(), `exit $(($A + $B))`, []string{"B=6"}); err != nil || st.Code != 7 {
+		t.Errorf("Run = %+v, %v, want status 7", st, err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if st, err := s.Run(ctx, "sleep 60", nil); err != context.DeadlineExceeded || st.Signal != int(syscall.SIGKILL) {
+		t.Errorf("Run beyond its time = %+v, %v", st, err)
+	}
+	if starts != 2 {
+		t.Errorf("%d starts, want 2", starts)
 	}
 }

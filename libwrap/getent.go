@@ -19,7 +19,7 @@ func getent(ctx context.Context, database string, keys ...string) (string, error
 		}
 		argv := append([]string{"getent", database}, keys...)
 		var out []byte
-		if _, out, err = run(ctx, path, argv, baseEnv(), nil, true); err == nil {
+		if _, out, err = new(Shell).run(ctx, path, argv, baseEnv(), true); err == nil {
 			return string(out), nil
 		}
 	}
