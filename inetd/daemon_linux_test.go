@@ -237,6 +237,38 @@ func TestFailingStart(t *testing.T) {
 	}
 }
 
+// A pipe holds its text for one reading, and the daemon would wait for ever
+// for the second.
+func TestConfigFromPipe(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fifo, pidFile := filepath.Join(dir, "fifo"), filepath.Join(dir, "pid")
+	if err := unix.Mkfifo(fifo, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{fifo, "/dev/stdin", "/dev/fd/0"} {
+		cmd := command("-p", pidFile, name)
+		cmd.Stdin = strings.NewReader("")
+		want := "inetd: " + name + " can be read only once: give a file, or -i to stay in the foreground\n"
+		if out, status := output(cmd); status != 1 || out != want {
+			t.Errorf("inetd %s = %q, %d, want %q", name, out, status, want)
+		}
+	}
+	detached(t, command("-p", pidFile, os.DevNull), pidFile)
+
+	p := freePort(t)
+	cmd := command("-i", "-p", filepath.Join(dir, "pid2"), "/dev/stdin")
+	cmd.Stdin = strings.NewReader(in("%d stream tcp nowait $me /bin/cat cat\n", p))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "listening", func() bool { return len(inodes(t, "tcp", p)) > 0 })
+	cmd.Process.Signal(unix.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("inetd -i with its services from a pipe = %v", err)
+	}
+}
+
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	if out, err := command("-V").Output(); err != nil || string(out) != "inetd "+version+"\n" {

@@ -139,6 +139,22 @@ func expand(args []string) ([]string, error) {
 	return files, nil
 }
 
+// readableAgain fails for a pipe and for what another process finds under the
+// name of a descriptor: the daemon reads its files once more than the one who
+// starts it.
+func readableAgain(files []string) error {
+	for _, name := range files {
+		fi, err := os.Stat(name)
+		if err != nil {
+			continue // said when it is read
+		}
+		if fi.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0 || name == "/dev/stdin" || strings.HasPrefix(name, "/dev/fd/") || strings.HasPrefix(name, "/proc/self/fd/") {
+			return fmt.Errorf("%s can be read only once: give a file, or -i to stay in the foreground", name)
+		}
+	}
+	return nil
+}
+
 // environment tells the checks about this machine.
 func environment(db *names.DB) *conf.Env {
 	programs := make(map[string]error) // few files name many

@@ -238,6 +238,9 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	}
 	if !o.foreground && parent == nil {
 		// What keeps the daemon from starting is said while somebody listens.
+		if err := readableAgain(o.files); err != nil {
+			return err
+		}
 		if _, err := ld.load(); err != nil {
 			return err
 		}
