@@ -231,6 +231,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 		return err
 	}
 	nameProcess()
+	zoneErr := setZone()
 	notify, notifyErr := newNotifier()
 	ld := &loader{opts: o, root: os.Geteuid() == 0, env: os.Environ(), ipv6: hasIPv6(), hasty: true}
 	if !o.keepEnv {
@@ -277,6 +278,9 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	ld.hasty = false
 	if !ld.root {
 		s.log.warn("not root: servers run as uid %d, the user field has no effect", os.Geteuid())
+	}
+	if zoneErr != nil {
+		s.log.warn("TZ: %v: local time is universal time", zoneErr)
 	}
 	if notifyErr != nil {
 		s.log.warn("%v", notifyErr)
