@@ -73,6 +73,44 @@ func TestDetach(t *testing.T) {
 	wantRefused(t, "tcp", local(q))
 }
 
+// Who reads the log may stand still: services go on, and when it is read again
+// the log says what it lacks.
+func TestLogNotRead(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	file, pidFile := writeConf(t, in("%d stream tcp nowait.0 $me internal echo\n", p))
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	cmd := command("-d", "-p", pidFile, file)
+	cmd.Stderr = w
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	eventually(t, "listening", func() bool { return len(inodes(t, "tcp", p)) > 0 })
+	dump := func(n int) {
+		for range n {
+			cmd.Process.Signal(unix.SIGUSR1) // a line each, unless they come too fast
+			wantAnswer(t, "tcp", local(p), "hello\n", "hello\n")
+		}
+	}
+	unix.FcntlInt(r.Fd(), unix.F_SETPIPE_SZ, 4096)
+	dump(1300)
+	log := newJournal()
+	go log.readFrom(r)
+	log.wait(t, 0, `^inetd: \d+ log lines are lost`)
+	mark := log.mark()
+	dump(1)
+	log.wait(t, mark, "sockets open")
+	cmd.Process.Signal(unix.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("exit = %v, want success", err)
+	}
+}
+
 // A directory that is gone matters to relative names only.
 func TestDirectoryGone(t *testing.T) {
 	t.Parallel()

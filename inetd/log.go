@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"inetd/libwrap/syslog"
@@ -22,6 +24,15 @@ type logger struct {
 	file   bool            // w is that of xinetd -filelog
 	wrap   syslog.Priority // facility of what tcpd would have logged
 	debugs bool
+
+	lines *lineWriter // behind w or rescue
+}
+
+// flush is for the end of the daemon.
+func (l *logger) flush() {
+	if l.lines != nil {
+		l.lines.flush()
+	}
 }
 
 func (l *logger) err(format string, args ...any)  { l.log(syslog.Err, format, args) }
@@ -70,4 +81,56 @@ func (l *logger) stamp() string {
 		return xinetdStamp(now)
 	}
 	return now.Format("15:04:05.000 ")
+}
+
+// A lineWriter writes lines away from the loop: who reads standard error may
+// stand still, and a disk may block. It loses lines then, not services, and
+// says how many.
+type lineWriter struct {
+	w     io.Writer
+	name  string
+	queue chan []byte // nil asks for a word on flushed
+	lost  atomic.Int64
+
+	flushed chan struct{}
+}
+
+func newLineWriter(w io.Writer, name string) *lineWriter {
+	l := &lineWriter{w: w, name: name, queue: make(chan []byte, 1024), flushed: make(chan struct{}, 1)}
+	go func() {
+		for line := range l.queue {
+			if n := l.lost.Swap(0); n > 0 {
+				fmt.Fprintf(l.w, "%s: %d log lines are lost: they were not taken in time\n", l.name, n)
+			}
+			if line == nil {
+				l.flushed <- struct{}{}
+				continue
+			}
+			l.w.Write(line)
+		}
+	}()
+	return l
+}
+
+func (l *lineWriter) Write(line []byte) (int, error) {
+	select {
+	case l.queue <- bytes.Clone(line):
+	default:
+		l.lost.Add(1)
+	}
+	return len(line), nil
+}
+
+// flush waits until what is in the queue is written, a second at most.
+func (l *lineWriter) flush() {
+	late := time.After(time.Second)
+	select {
+	case l.queue <- nil:
+	case <-late:
+		return
+	}
+	select {
+	case <-l.flushed:
+	case <-late:
+	}
 }

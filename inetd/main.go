@@ -262,6 +262,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	defer log.flush()
 	s := newServer(o, log, set)
 	s.signals()
 	s.load, s.again = ld.load, ld.again
@@ -308,18 +309,22 @@ func newLogger(o *options, stderr io.Writer) (*logger, error) {
 	if o.asXinetd {
 		l.name = "xinetd"
 	}
+	if o.foreground || o.stderr {
+		l.lines = newLineWriter(stderr, l.name)
+	}
 	if o.foreground {
-		l.rescue = stderr
+		l.rescue = l.lines
 	}
 	switch {
 	case o.stderr:
-		l.w, l.debugs = stderr, o.debug
+		l.w, l.debugs = l.lines, o.debug
 	case o.logFile != "":
 		f, err := os.OpenFile(o.logFile, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
 		if err != nil {
 			return nil, err
 		}
-		l.w, l.file = f, true
+		l.lines = newLineWriter(f, l.name)
+		l.w, l.file = l.lines, true
 		l.name = fmt.Sprintf("xinetd[%d]", os.Getpid())
 	case o.asXinetd:
 		l.sys = syslog.New("xinetd", facility(o.facility, syslog.Daemon))
