@@ -269,6 +269,21 @@ func TestConfigFromPipe(t *testing.T) {
 	}
 }
 
+// With next to no descriptors the start fails with a line, not with a trace.
+func TestFewDescriptors(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{6, 10, 19} {
+		cmd := exec.Command("/bin/sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0" "$@"`, n), filepath.Join(t.TempDir(), "inetd"), "-i", os.DevNull)
+		if err := os.Symlink(self, cmd.Args[3]); err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf("inetd: %d open files are too few: the limit must be 20 or more\n", n)
+		if out, status := output(cmd); status != 1 || out != want {
+			t.Errorf("inetd with %d descriptors = %q, %d, want %q", n, out, status, want)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	if out, err := command("-V").Output(); err != nil || string(out) != "inetd "+version+"\n" {

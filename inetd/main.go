@@ -16,6 +16,8 @@ import (
 	"runtime/debug"
 	"strconv"
 
+	"golang.org/x/sys/unix"
+
 	"inetd/inetd/child"
 	"inetd/inetd/conf"
 	"inetd/inetd/event"
@@ -182,6 +184,8 @@ func (o *options) absolute(name string) (string, error) {
 	return filepath.Join(o.dir, name), nil
 }
 
+const fewestFiles = 20
+
 var errVersion = errors.New("version asked for")
 
 func run(args []string, stdout, stderr io.Writer) int {
@@ -200,6 +204,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	if o.check {
 		return check(o, stdout, stderr)
+	}
+	// With less the runtime ends with a trace, now or at the first client. Go has
+	// raised the soft limit to the hard one.
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err == nil && files.Cur < fewestFiles {
+		fmt.Fprintf(stderr, "%s: %d open files are too few: the limit must be %d or more\n", name, files.Cur, fewestFiles)
+		return 1
 	}
 	// A service manager that is told when the daemon is ready watches the
 	// process it started.
