@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
 
@@ -43,8 +44,12 @@ func (s *server) stop() {
 	s.quit = true
 }
 
-// dump logs what every entry is doing.
+// dumpFile is what "service xinetd status" shows after a SIGUSR1.
+const dumpFile = "/run/xinetd.dump"
+
+// dump logs what every entry is doing, and as xinetd writes it to a file too.
 func (s *server) dump() {
+	var text []byte
 	for _, e := range s.entries {
 		state := "listening"
 		switch {
@@ -59,6 +64,19 @@ func (s *server) dump() {
 				open++
 			}
 		}
-		s.log.info("%s: %s, %d of %d sockets open, %d servers running (%s)", e.label, state, open, len(e.addrs), e.tally.Running(), e.Pos)
+		line := fmt.Sprintf("%s: %s, %d of %d sockets open, %d servers running (%s)", e.label, state, open, len(e.addrs), e.tally.Running(), e.Pos)
+		s.log.info("%s", line)
+		text = append(text, line+"\n"...)
+	}
+	if !s.opts.asXinetd || os.Geteuid() != 0 {
+		return
+	}
+	f, err := os.OpenFile(dumpFile, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err == nil {
+		_, err = f.Write(text)
+		f.Close()
+	}
+	if err != nil {
+		s.log.warn("%v", err)
 	}
 }

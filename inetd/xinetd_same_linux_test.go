@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -948,6 +949,12 @@ dated: true
 			x.log.wait(x.t, mark, reloads)
 			x.cmd.Process.Signal(unix.SIGABRT) // looks at itself
 			x.ask(local(5002), "hello")
+			os.Remove("/run/xinetd.dump")
+			x.cmd.Process.Signal(unix.SIGUSR1)
+			eventually(x.t, "a dump of both services", func() bool {
+				text, _ := os.ReadFile("/run/xinetd.dump")
+				return bytes.Contains(text, []byte("s5001")) && bytes.Contains(text, []byte("s5002"))
+			})
 			x.cmd.Process.Signal(unix.SIGQUIT)
 			<-x.done
 			x.see("exit: %v", x.err)
