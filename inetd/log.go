@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"inetd/libwrap/syslog"
 )
 
@@ -89,14 +91,16 @@ func (l *logger) stamp() string {
 type lineWriter struct {
 	w     io.Writer
 	name  string
-	queue chan []byte // nil asks for a word on flushed
+	fd    int          // of w, if it can say that there is room for a line; -1 otherwise
+	queue chan []byte  // nil asks for a word on flushed
+	late  atomic.Int64 // lines in the queue
 	lost  atomic.Int64
 
 	flushed chan struct{}
 }
 
-func newLineWriter(w io.Writer, name string) *lineWriter {
-	l := &lineWriter{w: w, name: name, queue: make(chan []byte, 1024), flushed: make(chan struct{}, 1)}
+func newLineWriter(w io.Writer, fd int, name string) *lineWriter {
+	l := &lineWriter{w: w, fd: fd, name: name, queue: make(chan []byte, 1024), flushed: make(chan struct{}, 1)}
 	go func() {
 		for line := range l.queue {
 			if n := l.lost.Swap(0); n > 0 {
@@ -107,18 +111,37 @@ func newLineWriter(w io.Writer, name string) *lineWriter {
 				continue
 			}
 			l.w.Write(line)
+			l.late.Add(-1)
 		}
 	}()
 	return l
 }
 
 func (l *lineWriter) Write(line []byte) (int, error) {
+	if l.late.Load() == 0 && len(line) <= pipeBuf && l.room() {
+		return l.w.Write(line)
+	}
+	l.late.Add(1)
 	select {
 	case l.queue <- bytes.Clone(line):
 	default:
+		l.late.Add(-1)
 		l.lost.Add(1)
 	}
 	return len(line), nil
+}
+
+// pipeBuf is how much a pipe takes for certain when poll(2) calls it writable.
+// POSIX has at least so much.
+const pipeBuf = 512
+
+func (l *lineWriter) room() bool {
+	if l.fd < 0 {
+		return false
+	}
+	p := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(p, 0)
+	return err == nil && n == 1 && p[0].Revents == unix.POLLOUT
 }
 
 // flush waits until what is in the queue is written, a second at most.

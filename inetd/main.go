@@ -321,7 +321,11 @@ func newLogger(o *options, stderr io.Writer) (*logger, error) {
 		l.name = "xinetd"
 	}
 	if o.foreground || o.stderr {
-		l.lines = newLineWriter(stderr, l.name)
+		fd := -1
+		if f, ok := stderr.(*os.File); ok {
+			fd = int(f.Fd())
+		}
+		l.lines = newLineWriter(stderr, fd, l.name)
 	}
 	if o.foreground {
 		l.rescue = l.lines
@@ -334,7 +338,7 @@ func newLogger(o *options, stderr io.Writer) (*logger, error) {
 		if err != nil {
 			return nil, err
 		}
-		l.lines = newLineWriter(f, l.name)
+		l.lines = newLineWriter(f, -1, l.name)
 		l.w, l.file = l.lines, true
 		l.name = fmt.Sprintf("xinetd[%d]", os.Getpid())
 	case o.asXinetd:
