@@ -79,6 +79,9 @@ func (s *server) answer(l *listener) {
 			e.refusals.note(s, e, from.String(), why)
 			continue
 		}
+		if e.records != nil {
+			s.recordStart(conn{peer: from, l: l, e: e}, 0)
+		}
 		if p := e.builtin.Answer(s.batch.Msg(i)[:0], s.batch.Msg(i), now); p != nil {
 			s.batch.Reply(i, p)
 		}

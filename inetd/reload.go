@@ -158,7 +158,7 @@ func (s *server) adopt(specs []*spec) {
 			}
 		}
 		i := slices.IndexFunc(s.entries, func(e *entry) bool { return e.Key() == sp.Key() })
-		if sp.unusable != nil || i >= 0 && slices.Equal(s.entries[i].addrs, sp.addrs) {
+		if sp.unusable != nil || sp.unresolved != nil && i >= 0 && slices.Equal(s.entries[i].addrs, sp.addrs) {
 			s.unready = append(s.unready, sp)
 			continue
 		}

@@ -51,9 +51,10 @@ lines of 74 bytes: true`,
 	},
 	{
 		name: "internal datagrams",
-		conf: internal("echo", "dgram") + internal("discard", "dgram") + internal("time", "dgram"),
+		conf: internal("echo", "dgram", "log_type = FILE $dir/log", "log_on_success = HOST PID") + internal("discard", "dgram") + internal("time", "dgram"),
 		do: func(x *xinetd) {
 			x.packet("127.0.0.1:7", "hello")
+			x.first("log")
 			x.packet("[::1]:7", "hello again")
 			x.noPacket("127.0.0.1:9", "hello")
 			got, err := strconv.Unquote(x.insist("127.0.0.1:37", "?"))
@@ -61,6 +62,7 @@ lines of 74 bytes: true`,
 		},
 		want: `
 127.0.0.1:7: "hello"
+START: echo-dgram pid=0 from=127.0.0.1
 [::1]:7: "hello again"
 127.0.0.1:9: nothing
 time: now <nil>`,
