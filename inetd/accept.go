@@ -20,6 +20,7 @@ type conn struct {
 	l    *listener
 	e    *entry      // of l, or the one a tcpmux client asked for
 	plan *child.Plan // where a rule changes e's
+	log  func()      // says that the client is served; nil if nobody asked
 }
 
 // ftpData is the port from which a BSD ftpd sends: a connection from it was

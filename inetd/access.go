@@ -257,9 +257,12 @@ func (s *server) wrapped(c *conn, q *inquiry) bool {
 	switch {
 	case !v.Allowed, c.e.gate != nil: // twist has logged; xinetd has its own lines
 	case w.tcpd:
-		logf(v.AllowSeverity, "connect from "+who)
+		c.log = func() { logf(v.AllowSeverity, "connect from "+who) }
 	default:
-		logf(v.AllowSeverity, fmt.Sprintf("connection from %s, service %s (%s)", who, c.e.Name, c.e.Proto))
+		name, proto := c.e.Name, c.e.Proto
+		c.log = func() {
+			logf(v.AllowSeverity, fmt.Sprintf("connection from %s, service %s (%s)", who, name, proto))
+		}
 	}
 	switch {
 	case c.e.plan != nil:
@@ -348,7 +351,7 @@ func (s *server) wrapLog(e *entry) func(syslog.Priority, string) {
 func (sp *spec) startCommand(path string, argv, env []string, fd int) (int, error) {
 	p := &child.Plan{Path: path, Argv: argv, Env: env}
 	p.SetCredential(sp.shell.Credential)
-	pid, pidfd, err := child.Start(p, fd)
+	pid, pidfd, err := child.Start(p, fd, nil)
 	if pidfd >= 0 {
 		unix.Close(pidfd)
 	}

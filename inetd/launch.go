@@ -35,15 +35,17 @@ func (s *server) launch(c conn) {
 	if c.e.builtin == nil || c.e.builtin.Reply == nil {
 		s.started++
 	}
+	program := c.plan != nil || c.e.plan != nil
+	if c.log != nil && !program {
+		c.log()
+	}
 	switch {
-	case c.plan != nil:
+	case program:
 		s.spawn(c)
 	case c.e.builtin != nil:
 		s.converse(c)
-	case c.e.plan == nil:
-		s.redirect(c)
 	default:
-		s.spawn(c)
+		s.redirect(c)
 	}
 }
 
@@ -74,14 +76,23 @@ func (s *server) spawn(c conn) {
 	if !c.own || e.records != nil {
 		j.began = s.now()
 	}
-	pid, pidfd, err := s.start(plan, c.fd)
+	// A log daemon and the dead take longer than most of what is done here.
+	meanwhile := func() {
+		if c.log != nil {
+			c.log()
+			c.log = nil
+		}
+		s.set.Reap()
+	}
+	pid, pidfd, err := s.start(plan, c.fd, meanwhile)
 	if sock.Scarce(err) {
 		s.spare.release()
-		pid, pidfd, err = s.start(plan, c.fd)
+		pid, pidfd, err = s.start(plan, c.fd, meanwhile)
 		if !s.spare.fill() {
 			s.starve(c.l, unix.EMFILE)
 		}
 	}
+	meanwhile()
 	if err != nil {
 		s.notStarted(c, j, err)
 		return

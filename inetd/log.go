@@ -51,12 +51,12 @@ func (l *logger) log(p syslog.Priority, format string, args []any) {
 }
 
 func (l *logger) print(p syslog.Priority, text string) {
-	l.write(l.sys, l.name, p, text)
+	l.write(l.name, p, text)
 }
 
-func (l *logger) write(sys *syslog.Writer, name string, p syslog.Priority, text string) {
+func (l *logger) write(name string, p syslog.Priority, text string) {
 	w := l.w
-	if sys != nil && !sys.Print(p, text) {
+	if l.sys != nil && !l.sys.PrintAs(name, p, text) {
 		w = l.rescue
 	}
 	if w != nil {
@@ -67,12 +67,10 @@ func (l *logger) write(sys *syslog.Writer, name string, p syslog.Priority, text 
 // as logs a message in the name of a daemon that tcpd would have become, where
 // tcpd logs.
 func (l *logger) as(daemon string, p syslog.Priority, text string) {
-	var sys *syslog.Writer
-	if l.sys != nil {
-		sys = syslog.New(daemon, l.wrap)
-		defer sys.Close()
+	if p.Facility() == 0 {
+		p |= l.wrap
 	}
-	l.write(sys, daemon, p, text)
+	l.write(daemon, p, text)
 }
 
 // stamp is the time in front of a line: short on a terminal, xinetd's in a file

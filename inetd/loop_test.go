@@ -89,7 +89,7 @@ func newRig(t *testing.T, script *eventtest.Set, text string, args []string) *ri
 		return bind(a, o)
 	}
 	start := r.s.start
-	r.s.start = func(p *child.Plan, fd int) (int, int, error) {
+	r.s.start = func(p *child.Plan, fd int, meanwhile func()) (int, int, error) {
 		if len(r.startErr) > 0 {
 			err := r.startErr[0]
 			r.startErr = r.startErr[1:]
@@ -98,7 +98,7 @@ func newRig(t *testing.T, script *eventtest.Set, text string, args []string) *ri
 			}
 		}
 		if r.script == nil {
-			return start(p, fd)
+			return start(p, fd, meanwhile)
 		}
 		return r.note(p, fd)
 	}
@@ -465,10 +465,36 @@ func TestLoopFull(t *testing.T) {
 	})
 }
 
-// A crowded set has no room for children.
-type crowded struct{ event.Set }
+// Whoever comes as a server ends gets its place, though clients are served
+// before the dead are buried.
+func TestLoopPlace(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	label := fmt.Sprintf("%d/tcp", p)
+	r := newRig(t, eventtest.New(), in("%d stream tcp4 nowait/0/0/1 $me /bin/cat cat\n", p), nil)
+	r.run()
+	r.connect(label, p)
+	r.running(label, 1)
+	dial(t, "tcp", local(p))
+	fd := -1
+	r.do(func() { fd = r.entry(label).listeners[0].fd })
+	began, both := make(chan struct{}), make(chan struct{})
+	r.script.Post(func() { close(began); <-both })
+	<-began
+	r.script.Exit(r.script.Children()[0], 0)
+	r.script.Ready(fd)
+	close(both)
+	r.script.Settle()
+	eventually(t, "a word on the second", func() bool { return strings.Count(r.log.String(), "127.0.0.1:") == 2 })
+	if strings.Count(r.log.String(), "started for") != 2 {
+		t.Error("the second is not served")
+	}
+}
 
-func (c crowded) Child(pid, pidfd int, tag any) error {
+// A fullSet has no room for children.
+type fullSet struct{ event.Set }
+
+func (c fullSet) Child(pid, pidfd int, tag any) error {
 	if pidfd >= 0 {
 		unix.Close(pidfd)
 	}
@@ -480,7 +506,7 @@ func TestLoopCrowded(t *testing.T) {
 	t.Parallel()
 	p := freePort(t)
 	r := newRig(t, nil, in("%d stream tcp4 nowait/1 $me /bin/cat cat\n", p), nil)
-	r.s.set = crowded{r.s.set}
+	r.s.set = fullSet{r.s.set}
 	r.run()
 	for range 3 {
 		wantAnswer(t, "tcp4", local(p), "hello\n", "hello\n")

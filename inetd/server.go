@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"time"
 
 	"inetd/inetd/admit"
@@ -26,7 +27,7 @@ type server struct {
 	now   func() time.Time
 	after func(time.Duration, func()) stopper // f runs inside the loop
 	bind  func(sock.Addr, sock.Options) (int, error)
-	start func(*child.Plan, int) (pid, pidfd int, err error)
+	start func(p *child.Plan, fd int, meanwhile func()) (pid, pidfd int, err error)
 	load  func() (*config, error)
 	again func([]*spec)
 
@@ -100,18 +101,35 @@ func (s *server) run() error {
 		if err != nil {
 			return fmt.Errorf("wait: %w", err)
 		}
+		if slices.ContainsFunc(evs, s.crowded) {
+			s.exits()
+		}
 		for _, ev := range evs {
 			switch ev.Kind {
 			case event.Readable:
 				s.arrive(ev.Tag.(*listener))
-			case event.Exited:
-				s.reap(ev.Tag.(*job), ev.Status)
 			case event.Posted:
 				ev.Run()
 			}
 		}
+		s.exits()
 	}
 	return nil
+}
+
+func (s *server) exits() {
+	for _, x := range s.set.Exits() {
+		s.reap(x.Tag.(*job), x.Status)
+	}
+}
+
+// crowded says that clients may need the places of servers that have ended.
+func (s *server) crowded(ev event.Event) bool {
+	if ev.Kind != event.Readable || s.opts.processes > 0 {
+		return true
+	}
+	limits := &ev.Tag.(*listener).entry.limits
+	return limits.Children > 0 || limits.SourceChildren > 0
 }
 
 // shutdown closes every listener; running servers go on.

@@ -65,11 +65,13 @@ func begin(t *testing.T, p *Plan) (*os.File, int) {
 }
 
 // startWith is Start, or what it falls back to.
-var startWith = Start
+var startWith = start
+
+func start(p *Plan, fd int) (pid, pidfd int, err error) { return Start(p, fd, nil) }
 
 func byForkExec(t *testing.T) {
 	startWith = forkExec
-	t.Cleanup(func() { startWith = Start })
+	t.Cleanup(func() { startWith = start })
 }
 
 func try(p *Plan) (f *os.File, pid int, err error) {
@@ -191,7 +193,7 @@ func starved() {
 		err = setrlimit(unix.RLIMIT_NOFILE, uint64(fd)+1, uint64(fd)+1)
 	}
 	if err == nil {
-		_, _, err = Start(&Plan{Path: "/bin/true", Argv: []string{"true"}}, fd)
+		_, _, err = start(&Plan{Path: "/bin/true", Argv: []string{"true"}}, fd)
 	}
 	fmt.Println(err)
 }
@@ -336,7 +338,7 @@ func limited() {
 	unix.CloseOnExec(fds[0])
 	unix.CloseOnExec(fds[1])
 	p := &Plan{Path: "/bin/sh", Argv: []string{"sh", "-c", "ulimit -Sn"}}
-	start := Start
+	start := start
 	if os.Getenv("FORKEXEC") != "" {
 		start = forkExec
 	}

@@ -158,7 +158,7 @@ var tenMs = unix.Timespec{Nsec: 10e6}
 var old atomic.Bool
 
 // startFast starts a plan by its launch; known is false if the kernel cannot.
-func startFast(p *Plan, fd int) (pid, pidfd int, err error, known bool) {
+func startFast(p *Plan, fd int, meanwhile func()) (pid, pidfd int, err error, known bool) {
 	if old.Load() {
 		return 0, -1, nil, false
 	}
@@ -181,6 +181,9 @@ func startFast(p *Plan, fd int) (pid, pidfd int, err error, known bool) {
 		return 0, -1, nil, false
 	default:
 		return 0, -1, fmt.Errorf("fork: %w", e), true
+	}
+	if meanwhile != nil {
+		meanwhile()
 	}
 	if !l.wait() {
 		p.launch = nil

@@ -33,7 +33,7 @@ func (s *sigchld) add(pid int, tag any) { s.tags[pid] = tag }
 
 // take adds the children that have ended. SIGCHLD is one bit however many
 // children end, so each known one is asked.
-func (s *sigchld) take(events []Event) []Event {
+func (s *sigchld) take(exits []Exit) []Exit {
 	for pid, tag := range s.tags {
 		var status unix.WaitStatus
 		got, err := unix.Wait4(pid, &status, unix.WNOHANG, nil)
@@ -41,9 +41,9 @@ func (s *sigchld) take(events []Event) []Event {
 			continue
 		}
 		delete(s.tags, pid)
-		events = append(events, Event{Kind: Exited, Tag: tag, Status: status})
+		exits = append(exits, Exit{tag, status})
 	}
-	return events
+	return exits
 }
 
 func (s *sigchld) close() {

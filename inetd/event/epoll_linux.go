@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,9 @@ type epoll struct {
 	tags       map[int32]any // watched descriptors, and pidfds as *child
 	raw        []unix.EpollEvent
 	events     []Event
+	ended      []*child // not reaped yet
+	exits      []Exit
+	told       int // of exits
 	posts      posts
 	fallback   *sigchld // nil until a child without pidfd comes
 	quiet      bool     // SIGCHLD is off
@@ -109,7 +113,8 @@ func (e *epoll) Post(f func()) { e.posts.add(f) }
 
 func (e *epoll) Wait() ([]Event, error) {
 	e.events = e.events[:0]
-	for len(e.events) == 0 {
+	e.exits, e.told = slices.Delete(e.exits, 0, e.told), 0
+	for len(e.events)+len(e.ended)+len(e.exits) == 0 {
 		n, err := e.wait()
 		if err == unix.EINTR {
 			continue
@@ -121,7 +126,7 @@ func (e *epoll) Wait() ([]Event, error) {
 			e.ready(e.raw[i].Fd)
 		}
 		if e.fallback != nil {
-			e.events = e.fallback.take(e.events)
+			e.exits = e.fallback.take(e.exits)
 		}
 	}
 	return e.events, nil
@@ -138,17 +143,28 @@ func (e *epoll) wait() (int, error) {
 	return unix.EpollWait(e.fd, e.raw, -1)
 }
 
-// reap says whether a child has ended, and if so makes an event of it.
-func (e *epoll) reap(c *child) bool {
-	var status unix.WaitStatus
-	pid, err := unix.Wait4(c.pid, &status, unix.WNOHANG, nil)
-	if pid == 0 || err == unix.EINTR {
-		return false
+func (e *epoll) Reap() {
+	for _, c := range e.ended {
+		// It does not block, and the runtime need not hear of it.
+		var status uint32
+		pid, _, _ := unix.RawSyscall6(unix.SYS_WAIT4, uintptr(c.pid), uintptr(unsafe.Pointer(&status)), unix.WNOHANG, 0, 0, 0)
+		if pid == 0 {
+			continue // not yet, after all; the next Wait finds it again
+		}
+		// The last descriptor of a pidfd leaves the set when it is closed.
+		delete(e.tags, int32(c.pidfd))
+		unix.Close(c.pidfd)
+		e.exits = append(e.exits, Exit{c.tag, unix.WaitStatus(status)})
 	}
-	// The last descriptor of a pidfd leaves the set when it is closed.
-	unix.Close(c.pidfd)
-	e.events = append(e.events, Event{Kind: Exited, Tag: c.tag, Status: status})
-	return true
+	clear(e.ended)
+	e.ended = e.ended[:0]
+}
+
+func (e *epoll) Exits() []Exit {
+	e.Reap()
+	exits := e.exits[e.told:]
+	e.told = len(e.exits)
+	return exits
 }
 
 func (e *epoll) ready(fd int32) {
@@ -161,9 +177,7 @@ func (e *epoll) ready(fd int32) {
 	switch tag := e.tags[fd].(type) {
 	case nil:
 	case *child:
-		if e.reap(tag) {
-			delete(e.tags, fd)
-		}
+		e.ended = append(e.ended, tag)
 	default:
 		e.events = append(e.events, Event{Kind: Readable, Tag: tag})
 	}

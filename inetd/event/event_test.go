@@ -60,17 +60,18 @@ func (b *bench) wait() []string {
 		switch ev.Kind {
 		case Readable:
 			got = append(got, fmt.Sprint("readable ", ev.Tag))
-		case Exited:
-			end := fmt.Sprint(ev.Status.ExitStatus())
-			if ev.Status.Signaled() {
-				end = ev.Status.Signal().String()
-			}
-			got = append(got, fmt.Sprint("exited ", ev.Tag, " ", end))
 		case Posted:
 			ev.Run()
 		default:
 			b.t.Fatalf("event of kind %d", ev.Kind)
 		}
+	}
+	for _, x := range b.set.Exits() {
+		end := fmt.Sprint(x.Status.ExitStatus())
+		if x.Status.Signaled() {
+			end = x.Status.Signal().String()
+		}
+		got = append(got, fmt.Sprint("exited ", x.Tag, " ", end))
 	}
 	return got
 }
@@ -306,6 +307,35 @@ func TestChildren(t *testing.T) {
 		b.want("exited seven 7")
 		b.child("kill -9 $$", "killed")
 		b.want("exited killed killed")
+
+		// Each end is told once, reaped before or not, whatever else happens.
+		r, w := b.pipe()
+		b.watch(r, "pipe")
+		for _, reap := range []func(){func() {}, b.set.Reap} {
+			unix.Write(w, []byte("x"))
+			waitEnded(t, b.child("exit 4", "beside"))
+			seen := 0
+			for seen == 0 {
+				if _, err := b.set.Wait(); err != nil {
+					t.Fatal(err)
+				}
+				reap()
+				reap()
+				for range 2 {
+					for _, x := range b.set.Exits() {
+						if seen++; x.Tag != "beside" || x.Status.ExitStatus() != 4 {
+							t.Errorf("Exits has %v", x)
+						}
+					}
+				}
+			}
+			if seen != 1 {
+				t.Errorf("the end of a child is told %d times", seen)
+			}
+			unix.Read(r, make([]byte, 1))
+			b.quiet()
+		}
+		b.unwatch(r)
 
 		// It has ended before the set hears of it.
 		pid, pidfd := b.start("exit 3")

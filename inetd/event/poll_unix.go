@@ -16,6 +16,7 @@ type poll struct {
 	index    map[int]int   // descriptor to place in fds
 	wakeFD   int
 	events   []Event
+	exits    []Exit
 	posts    posts
 	children *sigchld
 }
@@ -72,7 +73,7 @@ func (s *poll) Post(f func()) { s.posts.add(f) }
 
 func (s *poll) Wait() ([]Event, error) {
 	s.events = s.events[:0]
-	for len(s.events) == 0 {
+	for len(s.events)+len(s.exits) == 0 {
 		n, err := unix.Poll(s.fds, -1)
 		if err != nil && err != unix.EINTR {
 			return nil, fmt.Errorf("poll: %w", err)
@@ -94,10 +95,19 @@ func (s *poll) Wait() ([]Event, error) {
 			}
 			s.events = append(s.events, Event{Kind: Readable, Tag: s.tags[i]})
 		}
-		s.events = s.children.take(s.events)
+		s.exits = s.children.take(s.exits)
 	}
 	return s.events, nil
 }
+
+func (s *poll) Exits() []Exit {
+	exits := s.exits
+	s.exits = nil
+	return exits
+}
+
+// Reap has nothing to do: only waiting tells who has ended.
+func (s *poll) Reap() {}
 
 func (s *poll) Close() error {
 	s.children.close()

@@ -52,16 +52,19 @@ type Writer struct {
 // names no facility go to facility. Nothing is opened before the first
 // message.
 func New(ident string, facility Priority) *Writer {
-	if len(ident) > maxIdent {
-		ident = ident[:maxIdent]
-	}
 	return &Writer{ident: ident, facility: facility.Facility(), fd: -1}
 }
 
 // Print sends one message. Control bytes in text become '?', so that what a
 // peer supplies cannot start a new line or drive a terminal. It reports
 // whether the message was handed to the daemon.
-func (w *Writer) Print(p Priority, text string) bool {
+func (w *Writer) Print(p Priority, text string) bool { return w.PrintAs(w.ident, p, text) }
+
+// PrintAs is Print in the name of another program.
+func (w *Writer) PrintAs(ident string, p Priority, text string) bool {
+	if len(ident) > maxIdent {
+		ident = ident[:maxIdent]
+	}
 	now := time.Now
 	if w.Now != nil {
 		now = w.Now
@@ -75,7 +78,7 @@ func (w *Writer) Print(p Priority, text string) bool {
 		return false
 	}
 	for range 2 {
-		w.format(p, t, text)
+		w.format(ident, p, t, text)
 		ok, lost := w.send()
 		if ok {
 			return true
@@ -160,7 +163,7 @@ func (w *Writer) send() (ok, lost bool) {
 
 const months = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
-func (w *Writer) format(p Priority, t time.Time, text string) {
+func (w *Writer) format(ident string, p Priority, t time.Time, text string) {
 	if p.Facility() == 0 {
 		p |= w.facility
 	}
@@ -179,7 +182,7 @@ func (w *Writer) format(p Priority, t time.Time, text string) {
 	b = append(b, ':')
 	b = two(b, sec, '0')
 	b = append(b, ' ')
-	b = clean(b, w.ident)
+	b = clean(b, ident)
 	b = append(b, '[')
 	b = strconv.AppendInt(b, int64(syscall.Getpid()), 10)
 	b = append(b, ']', ':', ' ')

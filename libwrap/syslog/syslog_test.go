@@ -66,6 +66,10 @@ func TestPrint(t *testing.T) {
 			t.Errorf("Print(%v, %q) sent %q, want %q", tt.p, tt.text, got, tt.want)
 		}
 	}
+	w.PrintAs("in.y", Authpriv|Info, "x")
+	if got, want := read(t, c), "<86>Mar  4 05:06:07 in.y["+pid+"]: x"; got != want {
+		t.Errorf("PrintAs sent %q, want %q", got, want)
+	}
 	if !w.Print(Info, strings.Repeat("y", 1<<20)) {
 		t.Fatal("Print of 1 MiB = false")
 	}

@@ -30,7 +30,9 @@ type Set struct {
 	watched  map[int]any
 	children map[int]any
 	queue    []event.Event
-	waiting  bool // the loop is in Wait
+	exits    []event.Exit
+	ended    []event.Exit // of exits, those that Wait has found
+	waiting  bool         // the loop is in Wait
 	closed   bool
 }
 
@@ -92,7 +94,7 @@ func (s *Set) Wait() ([]event.Event, error) {
 	defer s.mu.Unlock()
 	s.waiting = true
 	s.changed.Broadcast()
-	for len(s.queue) == 0 && !s.closed {
+	for len(s.queue)+len(s.exits) == 0 && !s.closed {
 		s.changed.Wait()
 	}
 	s.waiting = false
@@ -101,8 +103,20 @@ func (s *Set) Wait() ([]event.Event, error) {
 	}
 	evs := s.queue
 	s.queue = nil
+	s.ended = append(s.ended, s.exits...)
+	s.exits = nil
 	return evs, nil
 }
+
+func (s *Set) Exits() []event.Exit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ended := s.ended
+	s.ended = nil
+	return ended
+}
+
+func (s *Set) Reap() {}
 
 // Close ends the loop, which may be in Wait.
 func (s *Set) Close() error {
@@ -133,7 +147,7 @@ func (s *Set) Exit(pid int, status unix.WaitStatus) bool {
 	tag, ok := s.children[pid]
 	if ok {
 		delete(s.children, pid)
-		s.queue = append(s.queue, event.Event{Kind: event.Exited, Tag: tag, Status: status})
+		s.exits = append(s.exits, event.Exit{Tag: tag, Status: status})
 		s.changed.Broadcast()
 	}
 	return ok
@@ -144,7 +158,7 @@ func (s *Set) Exit(pid int, status unix.WaitStatus) bool {
 func (s *Set) Settle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !(s.waiting && len(s.queue) == 0) && !s.closed {
+	for !(s.waiting && len(s.queue)+len(s.exits) == 0) && !s.closed {
 		s.changed.Wait()
 	}
 }
