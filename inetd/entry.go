@@ -55,7 +55,13 @@ func (e *entry) retire() {
 }
 
 // adjust puts the limits of a new spec in force.
-func (e *entry) adjust() {
-	e.tally.SetLimits(e.limits)
+func (s *server) adjust(e *entry) {
+	if e.tally.SetLimits(e.limits) {
+		for j := range s.jobs {
+			if j.e == e {
+				e.tally.Count(j.src)
+			}
+		}
+	}
 	e.cps.SetLimit(e.limits.CPS)
 }

@@ -98,9 +98,7 @@ func (s *server) spawn(c conn) {
 		return
 	}
 	j.pid, j.path = pid, plan.Path
-	if e.Xinetd != nil {
-		s.jobs[j] = struct{}{}
-	}
+	s.jobs[j] = struct{}{}
 	s.recordStart(c, pid)
 	if !c.own {
 		c.l.holder = j

@@ -199,6 +199,26 @@ func TestChildren(t *testing.T) {
 	wantEcho(t, fourth, "four\n")
 }
 
+// A limit on the servers of one client counts those that ran before it came.
+func TestSourceLimitOnReload(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	line := func(wait string) string { return in("%d stream tcp4 "+wait+" $me /bin/cat cat\n", p) }
+	d := start(t, line("nowait"))
+	for i := range 2 {
+		wantEcho(t, dial(t, "tcp4", local(p)), fmt.Sprintln("client", i))
+	}
+	d.reload(line("nowait/0/0/3"))
+	c := dial(t, "tcp4", local(p))
+	wantEcho(t, c, "client 3\n")
+	if got, _ := ask("tcp4", local(p), "client 4\n"); got != "" {
+		t.Errorf("fourth server of a client that may have three = %q", got)
+	}
+	c.Close()
+	d.log.wait(t, 0, "exit status 0")
+	wantAnswer(t, "tcp4", local(p), "client 5\n", "client 5\n")
+}
+
 // FreeBSD's /0/2/1: of one client two starts a minute and one server at a time.
 func TestSourceLimits(t *testing.T) {
 	t.Parallel()

@@ -14,6 +14,7 @@ import (
 func (s *server) redirect(c conn) {
 	e := c.e
 	j := &job{e: e, l: c.l, src: c.peer.Addr(), began: s.now()}
+	s.jobs[j] = struct{}{}
 	fd := sock.High(c.fd)
 	sock.SetNonblock(fd, true)
 	f := os.NewFile(uintptr(fd), e.label)

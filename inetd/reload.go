@@ -88,7 +88,7 @@ func (s *server) apply(cfg *config) diff {
 			d.kept++
 		}
 		e.spec = sp
-		e.adjust()
+		s.adjust(e)
 		s.entries = append(s.entries, e)
 		if sp.unresolved != nil {
 			s.unready = append(s.unready, sp.copy())
@@ -167,7 +167,7 @@ func (s *server) adopt(specs []*spec) {
 			s.entries[i].spec = sp
 		} else {
 			e := &entry{spec: sp}
-			e.adjust()
+			s.adjust(e)
 			s.entries = append(s.entries, e)
 		}
 		if sp.unresolved != nil {

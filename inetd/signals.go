@@ -37,7 +37,7 @@ func (s *server) signals() {
 // those of xinetd.conf are asked to end, as its manual says.
 func (s *server) stop() {
 	for j := range s.jobs {
-		if j.pid > 0 {
+		if j.pid > 0 && j.e.Xinetd != nil {
 			unix.Kill(j.pid, unix.SIGTERM)
 		}
 	}

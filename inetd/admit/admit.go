@@ -41,12 +41,25 @@ type State struct {
 }
 
 // SetLimits puts new limits in force; what was counted stays counted. All four
-// limits must be set.
-func (s *State) SetLimits(l conf.Limits) {
+// limits must be set. Clients are counted one by one only while a limit asks
+// for it: anew says that this begins now, and that Count has to be told of the
+// servers that run.
+func (s *State) SetLimits(l conf.Limits) (anew bool) {
 	if l.Rate != s.limits.Rate {
 		s.starts.resize(int(l.Rate))
 	}
+	if anew = limited(l) && !limited(s.limits); anew {
+		s.sources = sources{}
+	}
 	s.limits = l
+	return anew
+}
+
+// Count tells of a server that was admitted before SetLimits asked for it.
+func (s *State) Count(src netip.Addr) {
+	if src = src.Unmap().WithZone(""); src.IsValid() {
+		s.sources.of(src, s.limits).running++
+	}
 }
 
 // Limits returns the limits in force.

@@ -340,9 +340,16 @@ func TestNewSourceLimit(t *testing.T) {
 func TestLimitComesLater(t *testing.T) {
 	s, now := state(conf.Limits{}), newClock()
 	s.Start(now.Time, peer)
-	s.SetLimits(conf.Limits{SourceChildren: 1}.Or(unlimited))
-	s.Start(now.Time, peer)
-	s.Done(peer)
+	if !s.SetLimits(conf.Limits{SourceChildren: 1}.Or(unlimited)) {
+		t.Error("SetLimits does not ask for the servers that run")
+	}
+	s.Count(peer)
+	if s.SetLimits(conf.Limits{SourceChildren: 1}.Or(unlimited)) {
+		t.Error("SetLimits asks for them again")
+	}
+	if got := s.Start(now.Time, peer); got != SourceFull {
+		t.Errorf("start beside a server from before = %v, want source full", got)
+	}
 	s.Done(peer)
 	if s.Running() != 0 {
 		t.Errorf("Running = %d, want 0", s.Running())

@@ -73,6 +73,15 @@ func (t *sources) add(at time.Duration, src netip.Addr, l conf.Limits) {
 	if !limited(l) || !src.IsValid() {
 		return
 	}
+	e := t.of(src, l)
+	if l.SourceRate > 0 {
+		e.starts.add(at)
+	}
+	e.running++
+}
+
+// of is the client's place in the table.
+func (t *sources) of(src netip.Addr, l conf.Limits) *source {
 	e := t.byAddr[Source(src)]
 	if e == nil {
 		if t.byAddr == nil {
@@ -81,10 +90,7 @@ func (t *sources) add(at time.Duration, src netip.Addr, l conf.Limits) {
 		e = &source{starts: ring{limit: max(int(l.SourceRate), 0)}}
 		t.byAddr[Source(src)] = e
 	}
-	if l.SourceRate > 0 {
-		e.starts.add(at)
-	}
-	e.running++
+	return e
 }
 
 func (t *sources) done(src netip.Addr) {
