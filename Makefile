@@ -28,11 +28,11 @@ bin/xinetd: bin/inetd
 	ln -sf inetd $@
 
 # The go command knows best what is out of date.
+# A daemon that sleeps for days and a program that lives for a millisecond leave
+# out what the runtime does for others; see HACKING. LEAN= builds ordinary ones.
+LEAN = `GO='$(GO)' sh lean.sh $(@F) bin/.lean/$(@F)`
 bin/inetd: FORCE
-	$(BUILD) -o $@ ./inetd
-# A program that lives for a millisecond leaves out what the runtime does for
-# others; see HACKING. LEAN= builds an ordinary one.
-LEAN = `GO='$(GO)' sh tcpd/lean.sh bin/.lean`
+	$(BUILD) $(LEAN) -o $@ ./inetd
 bin/tcpd: FORCE
 	$(BUILD) $(LEAN) -o $@ ./tcpd
 bin/%: FORCE

@@ -1,16 +1,16 @@
 #!/bin/sh
-# lean.sh DIR: copies four files of the Go runtime to DIR, without some things
-# that are of no use to a program that lives for a millisecond, and prints the
-# option that makes go build use the copies:
+# lean.sh PROGRAM DIR: copies files of the Go runtime to DIR, changed in the few
+# lines that do not suit PROGRAM, and prints the option that makes go build use
+# the copies:
 #
-#	go build $(sh tcpd/lean.sh bin/.lean) -o bin/tcpd ./tcpd
+#	go build $(sh lean.sh tcpd bin/.lean/tcpd) -o bin/tcpd ./tcpd
 #
-# They take about a third of the time that tcpd needs. Where the runtime is not
-# as expected nothing is printed, and go build makes an ordinary program, which
-# does the same, later.
+# Where the runtime is not as expected nothing is printed, and go build makes an
+# ordinary program, which does the same.
 set -e
-mkdir -p "$1"
-dir=$(cd "$1" && pwd)
+program=$1
+mkdir -p "$2"
+dir=$(cd "$2" && pwd)
 src=$(${GO:-go} env GOROOT)/src
 replace=
 
@@ -25,27 +25,38 @@ edit() {
 		;;
 	esac
 	if [ "$(grep -cxF "$2" "$copy")" != 1 ]; then
-		echo "lean.sh: $1 of $(${GO:-go} env GOVERSION) is not as expected, so tcpd starts as slowly as any Go program" >&2
+		echo "lean.sh: $1 of $(${GO:-go} env GOVERSION) is not as expected, so $program is an ordinary Go program" >&2
 		exit 0
 	fi
 	awk -v line="$2" -v text="$3" '{ print $0 == line ? text : $0 }' "$copy" >"$copy.new"
 	mv "$copy.new" "$copy"
 }
 
-# What the control group allows is a number of CPUs, and one is enough.
-edit internal/runtime/cgroup/cgroup_linux.go \
-	'func OpenCPU(scratch []byte) (CPU, error) {' \
-	'func OpenCPU(scratch []byte) (CPU, error) {\n\tif scratch != nil {\n\t\treturn CPU{}, ErrNoCgroup\n\t}'
-edit runtime/os_linux.go '	numCPUStartup = getCPUCount()' '	numCPUStartup = 1'
+# tcpd lives for a millisecond, of which a third went into this.
+tcpd() {
+	# What the control group allows is a number of CPUs, and one is enough.
+	edit internal/runtime/cgroup/cgroup_linux.go \
+		'func OpenCPU(scratch []byte) (CPU, error) {' \
+		'func OpenCPU(scratch []byte) (CPU, error) {\n\tif scratch != nil {\n\t\treturn CPU{}, ErrNoCgroup\n\t}'
+	edit runtime/os_linux.go '	numCPUStartup = getCPUCount()' '	numCPUStartup = 1'
 
-# The main goroutine is tied to its thread until main is called, for packages
-# that care, and there are none. For it to wait means another thread then.
-edit runtime/proc.go '	lockOSThread()' ''
-edit runtime/proc.go '	needUnlock := true' '	needUnlock := false'
-edit runtime/proc.go '	unlockOSThread()' ''
+	# The main goroutine is tied to its thread until main is called, for packages
+	# that care, and there are none. For it to wait means another thread then.
+	edit runtime/proc.go '	lockOSThread()' ''
+	edit runtime/proc.go '	needUnlock := true' '	needUnlock := false'
+	edit runtime/proc.go '	unlockOSThread()' ''
 
-# Nobody asks for a memory profile.
-edit runtime/mprof.go 'var MemProfileRate int = 512 * 1024' 'var MemProfileRate int = 0'
+	# Nobody asks for a memory profile.
+	edit runtime/mprof.go 'var MemProfileRate int = 512 * 1024' 'var MemProfileRate int = 0'
+}
+
+# inetd may have nothing to do for days, and then sleeps. The runtime would wake
+# every minute to see whether two have passed without a collection.
+inetd() {
+	edit runtime/proc.go 'var forcegcperiod int64 = 2 * 60 * 1e9' 'var forcegcperiod int64 = 1 << 62'
+}
+
+"$program"
 
 echo "{\"Replace\":{$replace}}" >"$dir/overlay.json"
 echo "-overlay=$dir/overlay.json"

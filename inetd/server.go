@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -42,7 +43,7 @@ type server struct {
 	meal       stopper
 	sated      stopper // ends the hunger
 	spare      spare
-	jobs       map[*job]struct{} // built-ins, and children of xinetd.conf services
+	jobs       map[*job]struct{} // all but what is answered at once
 	batch      *sock.Batch       // made for the first datagram
 	replies    *services.ReplyCap
 	reply      []byte // scratch
@@ -51,6 +52,8 @@ type server struct {
 	loading    bool            // a reload is on its way
 	reloads    int             // asked for since it began
 	quit       bool
+	tidy       stopper // gives memory back
+	tidied     bool    // in this turn
 	publisher  *publisher    // nil until an RPC entry comes
 	running    int           // servers of all entries
 	started    int           // servers since the start that were not over at once
@@ -113,8 +116,26 @@ func (s *server) run() error {
 			}
 		}
 		s.exits()
+		s.tidyLater()
 	}
 	return nil
+}
+
+// untidy is how long what a burst of clients has left stays in memory.
+const untidy = 15 * time.Second
+
+// tidyLater gives it back when nothing may happen any more that would have the
+// runtime do so.
+func (s *server) tidyLater() {
+	switch {
+	case s.tidied:
+		s.tidied, s.tidy = false, nil
+	case s.tidy == nil:
+		s.tidy = s.after(untidy, func() {
+			s.tidied = true
+			go debug.FreeOSMemory()
+		})
+	}
 }
 
 func (s *server) exits() {

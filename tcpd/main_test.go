@@ -52,7 +52,7 @@ func program(t testing.TB, name string) string {
 			{"tcpdmatch", "./tcpdmatch", "", ""},
 			{"try-from", "./try-from", "", ""},
 		}
-		lean, err := exec.Command("sh", "lean.sh", filepath.Join(bin.dir, "overlay")).Output()
+		lean, err := exec.Command("sh", "../lean.sh", "tcpd", filepath.Join(bin.dir, "overlay")).Output()
 		if flag := strings.TrimSpace(string(lean)); err == nil && flag != "" {
 			builds = append(builds, builds[0])
 			builds[len(builds)-1].name, builds[len(builds)-1].flag = "lean", flag
@@ -120,7 +120,7 @@ func TestLeanUnknown(t *testing.T) {
 	if err := os.WriteFile(fake, []byte("#!/bin/sh\necho "+dir+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("sh", "lean.sh", filepath.Join(dir, "lean"))
+	cmd := exec.Command("sh", "../lean.sh", "tcpd", filepath.Join(dir, "lean"))
 	cmd.Env = append(os.Environ(), "GO="+fake)
 	out, err := cmd.Output()
 	if err != nil || len(out) > 0 {

@@ -189,7 +189,7 @@ func idle(b *bench) error {
 		}
 	}
 	// The last of what the connections left to do.
-	time.Sleep(2 * time.Second)
+	time.Sleep(20 * time.Second)
 	count := func() (ns []int, err error) {
 		for _, r := range up {
 			n, err := switches(r.pid)
