@@ -19,9 +19,11 @@ import (
 //
 // That cannot happen inside the daemon. A thread can take a user's identity,
 // but then the user may send signals to that thread, and a signal that kills
-// one thread kills the whole process. So the daemon starts its own binary again
-// as the user, with no group but the user's own and no descriptor but a pipe,
-// and believes nothing it hears but one short line of printable bytes.
+// one thread kills the whole process. So the daemon starts its own binary again,
+// which becomes the user, with no group but the user's own and no descriptor but
+// a pipe, and believes nothing it hears but one short line of printable bytes.
+// Not before the exec, which the daemon waits for: a user's process can be
+// stopped by that user.
 
 // IdentHelper is argv[0] of the helper. A program that serves auth with -n, -f
 // or -F begins its main with
@@ -31,11 +33,12 @@ import (
 //	}
 const IdentHelper = "inetd-ident-files"
 
-// RunIdentHelper reads the files of the user it runs as. args are argv[0], the
-// uid and gid it must have (gid "-": a parent that is not root could drop
-// nothing), letters n and f, and the home directory. It returns an exit status.
+// RunIdentHelper becomes a user and reads the user's files. args are argv[0],
+// the uid and gid (gid "-": the uid must be its own already, since a parent that
+// is not root can give none), letters n and f, and the home directory. It
+// returns an exit status.
 func RunIdentHelper(args []string, stdout io.Writer) int {
-	if len(args) != 5 || checkDropped(args[1], args[2]) != nil {
+	if len(args) != 5 || drop(args[1], args[2]) != nil || checkDropped(args[1], args[2]) != nil {
 		return 1
 	}
 	hidden, fake := false, ""
@@ -51,10 +54,34 @@ func RunIdentHelper(args []string, stdout io.Writer) int {
 	return 0
 }
 
+func drop(uid, gid string) error {
+	if gid == "-" {
+		return nil
+	}
+	u, err := strconv.ParseUint(uid, 10, 32)
+	if err != nil {
+		return err
+	}
+	g, err := strconv.ParseUint(gid, 10, 32)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Setgroups(nil); err != nil {
+		return err
+	}
+	if err := syscall.Setgid(int(g)); err != nil {
+		return err
+	}
+	return syscall.Setuid(int(u))
+}
+
 // checkDropped fails unless the process is uid and gid through and through.
 func checkDropped(uid, gid string) error {
 	if id := strconv.Itoa(os.Getuid()); id != uid || strconv.Itoa(os.Geteuid()) != uid {
 		return fmt.Errorf("uid is %s", id)
+	}
+	if uid != "0" && syscall.Setuid(0) == nil {
+		return errors.New("can be root again")
 	}
 	if gid == "-" {
 		return nil
@@ -108,9 +135,9 @@ var errHelper = errors.New("ident helper gave no answer")
 // askFiles has a helper look at the files of acct, at most until deadline. An
 // error means that nothing is known and the user must be taken as hidden.
 func askFiles(acct Account, o *options, deadline time.Time) (hidden bool, fake string, err error) {
-	cred, err := credential(acct)
-	if err != nil {
-		return true, "", err
+	root := os.Geteuid() == 0
+	if !root && uint32(os.Geteuid()) != acct.UID {
+		return true, "", os.ErrPermission
 	}
 	exe, err := executable()
 	if err != nil {
@@ -127,7 +154,7 @@ func askFiles(acct Account, o *options, deadline time.Time) (hidden bool, fake s
 	}
 	defer r.Close()
 	gid := "-"
-	if cred != nil {
+	if root {
 		gid = strconv.FormatUint(uint64(acct.GID), 10)
 	}
 	letters := "-"
@@ -143,7 +170,7 @@ func askFiles(acct Account, o *options, deadline time.Time) (hidden bool, fake s
 		Dir:   "/",
 		Env:   []string{},
 		Files: []*os.File{null, w, null},
-		Sys:   &syscall.SysProcAttr{Credential: cred, Setsid: true},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	w.Close()
 	if err != nil {
@@ -182,16 +209,4 @@ func parseHelper(b []byte) (hidden bool, fake string, err error) {
 		return true, "", nil
 	}
 	return true, "", errHelper
-}
-
-// credential is the identity the helper gets. Only root can give one; anybody
-// else can only look at their own files.
-func credential(acct Account) (*syscall.Credential, error) {
-	if os.Geteuid() == 0 {
-		return &syscall.Credential{Uid: acct.UID, Gid: acct.GID, Groups: []uint32{}}, nil
-	}
-	if uint32(os.Geteuid()) == acct.UID {
-		return nil, nil
-	}
-	return nil, os.ErrPermission
 }
