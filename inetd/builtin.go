@@ -5,8 +5,6 @@ import (
 	"os"
 	"strconv"
 
-	"golang.org/x/sys/unix"
-
 	"inetd/inetd/names"
 	"inetd/inetd/sock"
 	"inetd/services"
@@ -19,8 +17,7 @@ func (s *server) converse(c conn) {
 	j := &job{e: e, l: c.l, src: c.peer.Addr(), began: s.now()}
 	if e.builtin.Reply != nil {
 		s.reply = e.builtin.Reply(s.reply[:0], s.now())
-		unix.SendmsgN(c.fd, s.reply, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		unix.Close(c.fd)
+		sock.Last(c.fd, s.reply)
 		s.recordStart(c, 0)
 		s.ended(j)
 		return

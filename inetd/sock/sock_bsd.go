@@ -42,6 +42,8 @@ func Reserve(int) {}
 
 func High(fd int) int { return fd }
 
+const more = 0
+
 // CanFilter says whether Filter works here.
 const CanFilter = false
 

@@ -17,6 +17,9 @@ func socket(domain, typ, proto int) (int, error) {
 	return unix.Socket(domain, typ|unix.SOCK_CLOEXEC, proto)
 }
 
+// more keeps what is sent until there is more, or the end.
+const more = unix.MSG_MORE
+
 // base is where descriptors that live long begin. A process starts with room
 // for 64.
 const base = 32
