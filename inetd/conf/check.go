@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -233,39 +234,55 @@ func bare(err error) error {
 // earlier. Of two that differ and want one port the first keeps it: in every
 // inetd the second fails to bind.
 func Clashes(services []*Service, l *ErrorList) []*Service {
-	type port struct {
+	type place struct {
 		proto string
-		n     uint16
+		port  uint16
+		host  string
 	}
+	const all, any = "", "*" // entries at any host, and those without one
 	byKey := make(map[string]*Service, len(services))
-	byPort := make(map[port][]*Service)
-	for _, s := range services {
-		if old := byKey[s.Key()]; old != nil {
-			l.Warnf(s.Pos, "", "%s: duplicate of line %s, which is replaced", s.Label(), place(old.Pos, s.Pos))
+	keys := make([]string, len(services))
+	for i, s := range services {
+		keys[i] = s.Key()
+		if old := byKey[keys[i]]; old != nil {
+			l.Warnf(s.Pos, "", "%s: duplicate of line %s, which is replaced", s.Label(), line(old.Pos, s.Pos))
 		}
-		byKey[s.Key()] = s
+		byKey[keys[i]] = s
 	}
+	at := make(map[place][]*Service, len(services))
 	kept := services[:0:0]
-	for _, s := range services {
-		if byKey[s.Key()] != s {
+	for i, s := range services {
+		if byKey[keys[i]] != s {
 			continue
 		}
 		kept = append(kept, s)
 		if s.Port == 0 || s.Mux != NoMux {
 			continue
 		}
-		p := port{s.Proto, s.Port}
-		for _, old := range byPort[p] {
-			if familiesMeet(old.Family, s.Family) && hostsMeet(old.Hosts, s.Hosts) {
-				l.Warnf(s.Pos, "", "%s: port clash with %s of line %s, which keeps it", s.Label(), old.Label(), place(old.Pos, s.Pos))
+		hosts, rivals := s.Hosts, []string{all}
+		if len(hosts) == 0 {
+			hosts = []string{any}
+		} else {
+			rivals = append([]string{any}, hosts...)
+		}
+		var met []*Service
+		for _, h := range rivals {
+			for _, old := range at[place{s.Proto, s.Port, h}] {
+				if familiesMeet(old.Family, s.Family) && !slices.Contains(met, old) {
+					met = append(met, old)
+					l.Warnf(s.Pos, "", "%s: port clash with %s of line %s, which keeps it", s.Label(), old.Label(), line(old.Pos, s.Pos))
+				}
 			}
 		}
-		byPort[p] = append(byPort[p], s)
+		for _, h := range append([]string{all}, hosts...) {
+			p := place{s.Proto, s.Port, h}
+			at[p] = append(at[p], s)
+		}
 	}
 	return kept
 }
 
-func place(p, seenFrom Pos) string {
+func line(p, seenFrom Pos) string {
 	if p.File == seenFrom.File {
 		return strconv.Itoa(p.Line)
 	}
@@ -274,20 +291,4 @@ func place(p, seenFrom Pos) string {
 
 func familiesMeet(a, b Family) bool {
 	return !(a == V4 && b == V6 || a == V6 && b == V4)
-}
-
-// hostsMeet is true when a socket of one could take a connection of the other;
-// an entry without hosts takes them all.
-func hostsMeet(a, b []string) bool {
-	if len(a) == 0 || len(b) == 0 {
-		return true
-	}
-	for _, x := range a {
-		for _, y := range b {
-			if x == y {
-				return true
-			}
-		}
-	}
-	return false
 }
