@@ -87,6 +87,7 @@ func (s *server) spawn(c conn) {
 	pid, pidfd, err := s.start(plan, c.fd, meanwhile)
 	if sock.Scarce(err) {
 		s.spare.release()
+		s.set.Reap() // the dead count as processes
 		pid, pidfd, err = s.start(plan, c.fd, meanwhile)
 		if !s.spare.fill() {
 			s.starve(c.l, unix.EMFILE)

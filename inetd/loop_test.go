@@ -652,6 +652,42 @@ func TestLoopRefusals(t *testing.T) {
 	})
 }
 
+// A reaping set counts how often it is asked to.
+type reaping struct {
+	event.Set
+	n int
+}
+
+func (r *reaping) Reap() {
+	r.n++
+	r.Set.Reap()
+}
+
+// The dead count as processes: where there is no room for one they go first.
+func TestLoopNoProcess(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	label := fmt.Sprintf("%d/tcp", p)
+	r := newRig(t, eventtest.New(), in("%d stream tcp4 nowait $me /bin/cat cat\n", p), nil)
+	set := &reaping{Set: r.s.set}
+	r.s.set = set
+	start := r.s.start
+	var reaped []int
+	r.s.start = func(p *child.Plan, fd int, meanwhile func()) (int, int, error) {
+		reaped = append(reaped, set.n)
+		return start(p, fd, meanwhile)
+	}
+	r.startErr = []error{unix.EAGAIN}
+	r.run()
+	r.connect(label, p)
+	r.running(label, 1)
+	r.do(func() {
+		if !slices.Equal(reaped, []int{0, 1}) {
+			t.Errorf("reaped before each start: %v, want [0 1]", reaped)
+		}
+	})
+}
+
 // A server that cannot be started costs its client the connection and nothing
 // else.
 func TestLoopStartFails(t *testing.T) {

@@ -52,8 +52,8 @@ type server struct {
 	loading    bool            // a reload is on its way
 	reloads    int             // asked for since it began
 	quit       bool
-	tidy       stopper // gives memory back
-	tidied     bool    // in this turn
+	tidy       stopper       // gives memory back
+	tidied     bool          // in this turn
 	publisher  *publisher    // nil until an RPC entry comes
 	running    int           // servers of all entries
 	started    int           // servers since the start that were not over at once

@@ -64,8 +64,8 @@ type Identity struct {
 // Where the kernel or the processor has no faster way this is syscall.ForkExec,
 // and a plan with Settings starts through a helper then (see Help), whose
 // failures show in the exit status instead. One goroutine at a time may start
-// a plan. Unless it is nil meanwhile runs, on the fast way, while the child is
-// on its way to the program.
+// a plan. Unless it is nil meanwhile runs, on the fast way and if there is a child
+// at all, while that is on its way to the program.
 func Start(p *Plan, fd int, meanwhile func()) (pid, pidfd int, err error) {
 	if pid, pidfd, err, ok := startFast(p, fd, meanwhile); ok {
 		return pid, pidfd, err

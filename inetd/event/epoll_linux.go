@@ -151,8 +151,9 @@ func (e *epoll) Reap() {
 		if pid == 0 {
 			continue // not yet, after all; the next Wait finds it again
 		}
-		// The last descriptor of a pidfd leaves the set when it is closed.
-		delete(e.tags, int32(c.pidfd))
+		// To close it does not suffice: another child, on its way to its program,
+		// may have a copy.
+		e.Unwatch(c.pidfd)
 		unix.Close(c.pidfd)
 		e.exits = append(e.exits, Exit{c.tag, unix.WaitStatus(status)})
 	}

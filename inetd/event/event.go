@@ -33,8 +33,8 @@ type Set interface {
 	// since.
 	Watch(fd int, tag any) error
 	Unwatch(fd int) error
-	// Child has Exits tell the end of a child process. pidfd is
-	// closed by the set, after an error too; it is -1 where the system has none.
+	// Child has Exits tell the end of a child process. pidfd is closed by the
+	// set, after an error too; it is -1 where the system has none.
 	Child(pid, pidfd int, tag any) error
 	// Post makes f an event of the loop. It may be called from any goroutine
 	// and never blocks; functions run in the order they were posted.

@@ -8,11 +8,41 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func wantPidfd(a *syscall.SysProcAttr, pidfd *int) { a.PidFD = pidfd }
 
 const defaultFlavour = "pidfd"
+
+// A pidfd of which another process has a copy is as good as closed.
+func TestPidfdCopied(t *testing.T) {
+	if flavour != defaultFlavour {
+		t.Skip("there are no pidfds")
+	}
+	onNew(t, func(t *testing.T, b *bench) {
+		pid, pidfd := b.start("exit 4")
+		dup, err := unix.FcntlInt(uintptr(pidfd), unix.F_DUPFD_CLOEXEC, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(dup)
+		if err := b.set.Child(pid, pidfd, "copied"); err != nil {
+			t.Fatal(err)
+		}
+		b.want("exited copied 4")
+		pid, again := b.start("exit 5")
+		if again != pidfd {
+			t.Fatalf("pidfd = %d, want %d again", again, pidfd)
+		}
+		waitEnded(t, pid)
+		if err := b.set.Child(pid, again, "next"); err != nil {
+			t.Fatal(err)
+		}
+		b.want("exited next 5")
+	})
+}
 
 // TestSigchld runs all these tests again as on a kernel without pidfds.
 func TestSigchld(t *testing.T) {
