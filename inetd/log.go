@@ -19,19 +19,16 @@ var syslogFacility = "authpriv"
 // the peer; a refusal names the limit or rule that refused. They go to syslog,
 // facility daemon, or with -d and -e to stderr.
 type logger struct {
-	name    string          // inetd or xinetd
-	sys     *syslog.Writer  // nil: w alone
-	w       io.Writer       // nil: syslog alone
-	rescue  io.Writer       // in the foreground: for what syslog did not take, as where there is none
-	dropped uint64          // lines that syslog did not take, as far as said
-	file    bool            // w is that of xinetd -filelog
-	wrap    syslog.Priority // facility of what tcpd would have logged
-	debugs  bool
+	name   string          // inetd or xinetd
+	sys    *syslog.Writer  // nil: w alone
+	w      io.Writer       // nil: syslog alone
+	rescue io.Writer       // in the foreground: for what syslog did not take, as where there is none
+	file   bool            // w is that of xinetd -filelog
+	wrap   syslog.Priority // facility of what tcpd would have logged
+	debugs bool
 
 	lines *lineWriter // behind w or rescue
 }
-
-const linesLost = "%d log lines are lost: they were not taken in time"
 
 // flush is for the end of the daemon.
 func (l *logger) flush() {
@@ -59,13 +56,8 @@ func (l *logger) print(p syslog.Priority, text string) {
 
 func (l *logger) write(name string, p syslog.Priority, text string) {
 	w := l.w
-	if l.sys != nil {
-		if !l.sys.PrintAs(name, p, text) {
-			w = l.rescue
-		} else if n := l.sys.Dropped(); n > l.dropped && l.rescue == nil {
-			l.sys.Print(syslog.Warning, fmt.Sprintf(linesLost, n-l.dropped))
-			l.dropped = n
-		}
+	if l.sys != nil && !l.sys.PrintAs(name, p, text) {
+		w = l.rescue
 	}
 	if w != nil {
 		fmt.Fprintf(w, "%s%s: %s\n", l.stamp(), name, printable(text))
@@ -110,7 +102,7 @@ func newLineWriter(w io.Writer, fd int, name string) *lineWriter {
 	go func() {
 		for line := range l.queue {
 			if n := l.lost.Swap(0); n > 0 {
-				fmt.Fprintf(l.w, "%s: "+linesLost+"\n", l.name, n)
+				fmt.Fprintf(l.w, "%s: %d log lines are lost: they were not taken in time\n", l.name, n)
 			}
 			if line == nil {
 				l.flushed <- struct{}{}

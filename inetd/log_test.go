@@ -22,7 +22,7 @@ func TestLinesLost(t *testing.T) {
 		return c
 	}
 	l := &logger{name: "inetd", sys: syslog.New("inetd", syslog.Daemon)}
-	l.sys.Path = path
+	l.sys.Path, l.sys.TellLost = path, true
 	for range 3 {
 		l.info("into the void")
 	}

@@ -346,6 +346,9 @@ func newLogger(o *options, stderr io.Writer) (*logger, error) {
 	default:
 		l.sys = syslog.New("inetd", syslog.Daemon)
 	}
+	if l.sys != nil {
+		l.sys.TellLost = l.rescue == nil
+	}
 	return l, nil
 }
 

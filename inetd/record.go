@@ -141,6 +141,7 @@ func (s *server) record(r *records, line string) {
 type files struct {
 	once  sync.Once
 	queue chan fileLine
+	lost  int // lines, as far as not said
 	done  chan struct{}
 	warn  func(format string, args ...any) // from any goroutine
 	full  map[string]int                   // which limit a file is over, so that it is said once
@@ -166,7 +167,12 @@ func (f *files) add(r *records, line string, now time.Time) {
 	stamp := strings.TrimSuffix(xinetdStamp(now), " ") + ": "
 	select {
 	case f.queue <- fileLine{r, stamp + printable(line) + "\n"}:
+		if f.lost > 0 {
+			f.warn("%d log lines are lost: they were not taken in time", f.lost)
+			f.lost = 0
+		}
 	default: // a disk that stands still loses lines, not services
+		f.lost++
 	}
 }
 

@@ -33,10 +33,12 @@ const maxLen = 8192
 const maxIdent = 255
 
 // A Writer logs under one name. It is safe for concurrent use. The zero value
-// is not useful; see New. Path and Now may be set before the first message.
+// is not useful; see New. Path, Now and TellLost may be set before the first
+// message.
 type Writer struct {
-	Path string           // the socket; DefaultPath if empty
-	Now  func() time.Time // the clock; time.Now if nil
+	Path     string           // the socket; DefaultPath if empty
+	Now      func() time.Time // the clock; time.Now if nil
+	TellLost bool             // a message that gets through is followed by how many before it did not
 
 	ident    string
 	facility Priority
@@ -46,6 +48,7 @@ type Writer struct {
 	stream  bool // fd is a stream socket: messages end in NUL
 	buf     []byte
 	dropped uint64
+	untold  uint64 // of those dropped
 }
 
 // New returns a Writer for a program called ident. Messages whose priority
@@ -73,27 +76,35 @@ func (w *Writer) PrintAs(ident string, p Priority, text string) bool {
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.fd < 0 && !w.open() {
+	w.format(ident, p, t, text)
+	if !w.deliver() {
 		w.dropped++
+		w.untold++
 		return false
 	}
-	for range 2 {
-		w.format(ident, p, t, text)
-		ok, lost := w.send()
-		if ok {
-			return true
-		}
-		if !lost {
-			break
-		}
-		// The daemon went away; it may be back already.
-		w.close()
-		if !w.open() {
-			break
+	if w.untold > 0 && w.TellLost {
+		w.format(w.ident, Warning, t, strconv.FormatUint(w.untold, 10)+" log lines are lost: they were not taken in time")
+		if w.deliver() {
+			w.untold = 0
 		}
 	}
-	w.dropped++
-	return false
+	return true
+}
+
+// deliver sends what is formatted, once more if the daemon went away and is
+// back already.
+func (w *Writer) deliver() bool {
+	if w.fd < 0 && !w.open() {
+		return false
+	}
+	ok, lost := w.send()
+	if lost {
+		w.close()
+		if w.open() {
+			ok, _ = w.send()
+		}
+	}
+	return ok
 }
 
 // Dropped returns how many messages could not be delivered so far.
@@ -141,10 +152,14 @@ func (w *Writer) open() bool {
 // send writes w.buf once. lost says that the connection is gone, so that
 // trying on a new one makes sense.
 func (w *Writer) send() (ok, lost bool) {
+	b := w.buf
+	if w.stream {
+		b = append(b, 0)
+	}
 	for {
-		n, err := syscall.Write(w.fd, w.buf)
+		n, err := syscall.Write(w.fd, b)
 		switch {
-		case err == nil && n == len(w.buf):
+		case err == nil && n == len(b):
 			return true, false
 		case err == nil:
 			// Half a message on a stream: the daemon would glue the next one
@@ -190,9 +205,6 @@ func (w *Writer) format(ident string, p Priority, t time.Time, text string) {
 		text = text[:room]
 	}
 	b = clean(b, text)
-	if w.stream {
-		b = append(b, 0)
-	}
 	w.buf = b
 }
 

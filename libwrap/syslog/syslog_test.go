@@ -1,6 +1,7 @@
 package syslog
 
 import (
+	"fmt"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -126,6 +127,32 @@ func TestFullNeverBlocks(t *testing.T) {
 	}
 	if w.Dropped() == 0 {
 		t.Error("Dropped() = 0 after a full queue")
+	}
+}
+
+// The count of what is lost is not lost where there is room for one message and
+// not for two.
+func TestTellLost(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	c := listen(t, path)
+	w := writer(path, "in.x")
+	w.TellLost = true
+	defer w.Close()
+	lost := 0
+	for range 5 {
+		for w.Print(Info, "x") {
+		}
+		lost++
+		read(t, c) // room for one
+	}
+	read(t, c)
+	w.Print(Info, "x")
+	sent := read(t, c)
+	for strings.HasSuffix(sent, ": x") {
+		sent = read(t, c)
+	}
+	if want := fmt.Sprintf("]: %d log lines are lost: they were not taken in time", lost); !strings.HasSuffix(sent, want) {
+		t.Errorf("sent %q, want it to end in %q", sent, want)
 	}
 }
 
