@@ -1,12 +1,16 @@
 package services
 
-import "syscall"
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 // drain throws away what has arrived on fd. A Linux TCP socket does that
 // without copying (MSG_TRUNC in tcp(7)); on a unix-domain socket the flag means
 // nothing, and the missing buffer is EFAULT.
 func drain(fd int) (int, error) {
-	n, _, errno := syscall.Syscall6(syscall.SYS_RECVFROM, uintptr(fd), 0, 1<<20, syscall.MSG_TRUNC, 0, 0)
+	n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), 0, 1<<20, unix.MSG_TRUNC, 0, 0)
 	switch errno {
 	case 0:
 		return int(n), nil

@@ -16,10 +16,11 @@ import (
 
 // auth is RFC 1413 with the options of FreeBSD's built-in.
 const (
-	identOptions = "d:fFgino:rt:"
-	identTimeout = 10 * time.Second
-	maxIdentLine = 1000 // RFC 1413, section 6, bytes with the end of line
-	maxIdentName = 32   // longest user name given out
+	identOptions    = "d:fFgino:rt:"
+	identTimeout    = 10 * time.Second
+	maxIdentLine    = 1000 // RFC 1413, section 6, bytes with the end of line
+	maxIdentName    = 32   // longest name of an option or a file
+	maxIdentAccount = 512  // longest of an account: RFC 1413, section 6
 )
 
 // The error tokens of RFC 1413, section 4.
@@ -205,11 +206,16 @@ func identName(c *Conn, o *options, local, remote uint16) (name, token string) {
 		users = passwd{}
 	}
 	acct, err := users.ByUID(uid)
-	if errors.Is(err, ErrNoAccount) {
-		return "", identNoUser
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case !errors.Is(err, ErrNoAccount):
 		return "", identUnknown
+	case o.uid: // and no home to hide in
+		return strconv.FormatUint(uint64(uid), 10), ""
+	case o.fallback != "":
+		return o.fallback, ""
+	default:
+		return "", identNoUser
 	}
 	if name = acct.Name; o.uid {
 		name = strconv.FormatUint(uint64(uid), 10)
@@ -223,7 +229,7 @@ func identName(c *Conn, o *options, local, remote uint16) (name, token string) {
 			name = fake
 		}
 	}
-	if printable(name) != nil {
+	if printable(name, maxIdentAccount) != nil {
 		return "", identUnknown
 	}
 	return name, ""

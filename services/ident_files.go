@@ -80,11 +80,11 @@ func checkDropped(uid, gid string) error {
 	if id := strconv.Itoa(os.Getuid()); id != uid || strconv.Itoa(os.Geteuid()) != uid {
 		return fmt.Errorf("uid is %s", id)
 	}
-	if uid != "0" && syscall.Setuid(0) == nil {
-		return errors.New("can be root again")
-	}
 	if gid == "-" {
 		return nil
+	}
+	if uid != "0" && syscall.Setuid(0) == nil {
+		return errors.New("can be root again")
 	}
 	groups, err := os.Getgroups()
 	if err != nil {
@@ -124,7 +124,7 @@ func readFakeid(home string) string {
 		return ""
 	}
 	name := words[0][:min(len(words[0]), maxIdentName)]
-	if printable(name) != nil {
+	if printable(name, maxIdentName) != nil {
 		return ""
 	}
 	return name
@@ -201,7 +201,7 @@ func parseHelper(b []byte) (hidden bool, fake string, err error) {
 			return false, "", nil
 		}
 		fake = string(name)
-		if printable(fake) == nil && !strings.Contains(fake, " ") {
+		if printable(fake, maxIdentName) == nil && !strings.Contains(fake, " ") {
 			return false, fake, nil
 		}
 	}

@@ -43,7 +43,7 @@ func parseOptions(letters string, args []string) (options, error) {
 		for i := 1; i < len(word); i++ {
 			at := strings.IndexByte(letters, word[i])
 			if word[i] == ':' || at < 0 {
-				return o, fmt.Errorf("unknown option -%s", strconv.QuoteRune(rune(word[i])))
+				return o, fmt.Errorf("unknown option %q", "-"+word[i:i+1])
 			}
 			value := ""
 			if strings.HasPrefix(letters[at+1:], ":") {
@@ -79,9 +79,9 @@ func (o *options) set(letter byte, value string) (err error) {
 			err = fmt.Errorf("%q is no time to wait", value)
 		}
 	case 'd':
-		o.fallback, err = value, printable(value)
+		o.fallback, err = value, printable(value, maxIdentName)
 	case 'o':
-		o.system, err = value, printable(value)
+		o.system, err = value, printable(value, maxIdentName)
 		if err == nil && strings.Contains(value, ":") {
 			err = fmt.Errorf("%q holds a colon", value)
 		}
@@ -114,14 +114,14 @@ func seconds(s string) (time.Duration, error) {
 }
 
 // printable refuses what could break a reply's line or the reader's terminal.
-func printable(s string) error {
+func printable(s string, most int) error {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
 			return fmt.Errorf("%q holds a byte that is not printable ASCII", s)
 		}
 	}
-	if s == "" || len(s) > maxIdentName {
-		return fmt.Errorf("%q is not 1 to %d bytes long", s, maxIdentName)
+	if s == "" || len(s) > most {
+		return fmt.Errorf("%q is not 1 to %d bytes long", s, most)
 	}
 	return nil
 }

@@ -27,9 +27,9 @@ func TestParseOptions(t *testing.T) {
 		}), ""},
 		{limitOptions, "echo -I 600 -L0", with(func(o *options) { o.idle, o.life = 10*time.Minute, 0 }), ""},
 		{all, "auth -g --", with(func(o *options) { o.garbage = true }), ""},
-		{limitOptions, "echo -r", none, "unknown option -'r'"},
-		{all, "auth -x", none, "unknown option -'x'"},
-		{all, "auth -:", none, "unknown option -':'"},
+		{limitOptions, "echo -r", none, "unknown option \"-r\""},
+		{all, "auth -x", none, "unknown option \"-x\""},
+		{all, "auth -:", none, "unknown option \"-:\""},
 		{all, "auth -t", none, "option -t needs a value"},
 		{all, "auth -t soon", none, `option -t: "soon" is not a number of seconds`},
 		{all, "auth -t -1", none, `option -t: "-1" is not a number of seconds`},
@@ -41,7 +41,7 @@ func TestParseOptions(t *testing.T) {
 		{all, "auth -d " + strings.Repeat("x", 33), none, "is not 1 to 32 bytes long"},
 		{all, "auth extra", none, `unexpected argument "extra"`},
 		{all, "auth -- extra", none, `unexpected argument "extra"`},
-		{"", "daytime -I 5", none, "unknown option -'I'"},
+		{"", "daytime -I 5", none, "unknown option \"-I\""},
 	} {
 		got, err := parseOptions(test.letters, strings.FieldsFunc(test.args, func(r rune) bool { return r == ' ' }))
 		switch {
