@@ -59,4 +59,4 @@ inetd() {
 "$program"
 
 echo "{\"Replace\":{$replace}}" >"$dir/overlay.json"
-echo "-overlay=$dir/overlay.json"
+echo "-overlay=$2/overlay.json"

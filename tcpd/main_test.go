@@ -112,6 +112,25 @@ func TestProgram(t *testing.T) {
 	}
 }
 
+// TestLean wants lean.sh to know the runtime: otherwise the programs do the same,
+// later, and the daemon wakes up for nothing.
+func TestLean(t *testing.T) {
+	t.Parallel()
+	for _, program := range []string{"inetd", "tcpd"} {
+		dir := t.TempDir()
+		cmd := exec.Command("sh", "../lean.sh", program, dir)
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		out, err := cmd.Output()
+		if strings.Contains(stderr.String(), "is not as expected") {
+			t.Skip(stderr.String())
+		}
+		if want := "-overlay=" + dir + "/overlay.json\n"; err != nil || string(out) != want {
+			t.Errorf("lean.sh %s = %q, %v, want %q\n%s", program, out, err, want, &stderr)
+		}
+	}
+}
+
 // TestLeanUnknown gives lean.sh a runtime that it has not seen.
 func TestLeanUnknown(t *testing.T) {
 	t.Parallel()
@@ -120,10 +139,12 @@ func TestLeanUnknown(t *testing.T) {
 	if err := os.WriteFile(fake, []byte("#!/bin/sh\necho "+dir+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("sh", "../lean.sh", "tcpd", filepath.Join(dir, "lean"))
-	cmd.Env = append(os.Environ(), "GO="+fake)
-	out, err := cmd.Output()
-	if err != nil || len(out) > 0 {
-		t.Errorf("lean.sh with no runtime = %q, %v, want nothing", out, err)
+	for _, program := range []string{"inetd", "tcpd"} {
+		cmd := exec.Command("sh", "../lean.sh", program, filepath.Join(dir, "lean"))
+		cmd.Env = append(os.Environ(), "GO="+fake)
+		out, err := cmd.Output()
+		if err != nil || len(out) > 0 {
+			t.Errorf("lean.sh %s with no runtime = %q, %v, want nothing", program, out, err)
+		}
 	}
 }
