@@ -248,9 +248,7 @@ func (s *server) wrapped(c *conn, q *inquiry) bool {
 			logf(v.DenySeverity, fmt.Sprintf("refused connection from %s, service %s (%s)", who, c.e.Name, c.e.Proto))
 		}
 		s.recordFail(*c, failLibwrap)
-		if g := c.e.gate; g != nil {
-			c.tell(g.fail)
-		}
+		c.tellFail()
 		s.drop(*c)
 		return false
 	}

@@ -548,10 +548,13 @@ func TestAccessOfOthers(t *testing.T) {
 			{"127.0.0.3", "five\r\n", "+Go\r\ntwisted\n"},
 		} {
 			got, err := askFrom("tcp4", tt.from, "127.0.0.1:1", tt.send)
-			// What was not read makes the end a reset.
-			if got != tt.want && (tt.want != muxRefused || got != "") {
+			if got != tt.want || err != nil {
 				t.Errorf("tcpmux, %q from %s = %q, %v, want %q", tt.send, tt.from, got, err, tt.want)
 			}
+		}
+		eventually(t, "a line for each", func() bool { return d.log.count(0, `connection from .*, service tcpmux`) >= 4 })
+		if n := d.log.count(0, `connection from .*, service tcpmux`); n != 4 {
+			t.Errorf("%d lines about four clients of tcpmux", n)
 		}
 	})
 }

@@ -49,7 +49,8 @@ func (s *server) refuseClient(c conn, why string) {
 // drop ends a conn that got no server.
 func (s *server) drop(c conn) {
 	if c.e.Mux != conf.NoMux {
-		c.tell(services.MuxRefused)
+		sock.Last(c.fd, []byte(services.MuxRefused))
+		return
 	}
 	discard(c)
 }

@@ -70,7 +70,10 @@ func (s *server) answer(l *listener) {
 			why = tooManyReplies
 		}
 		if why == "" && (e.gate != nil || e.wrapped.daemon != "") {
-			why = s.passDatagram(l, from, s.batch.To(i))
+			var reason string
+			if reason, why = s.passDatagram(l, from, s.batch.To(i)); reason != "" {
+				s.recordFail(conn{peer: from, l: l, e: e}, reason)
+			}
 		}
 		if why != "" {
 			e.refusals.note(s, e, from.String(), why)

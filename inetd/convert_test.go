@@ -162,7 +162,7 @@ func TestConvertToXinetd(t *testing.T) {
 		{
 			line: "7001 dgram udp wait root internal echo",
 			want: "service 7001 { type=INTERNAL UNLISTED; socket_type=dgram; protocol=udp; wait=yes; port=7001; user=root; server_args=echo; }",
-			back: "7001 dgram udp nowait root internal echo",
+			back: "7001 dgram udp wait root internal echo",
 			lost: []string{"server_args: 7001/udp: xinetd itself knows an internal service by its name only"},
 		},
 		{

@@ -54,7 +54,8 @@ func newGate(svc *conf.Service, l *conf.ErrorList) (*gate, error) {
 		file string
 		text *string
 	}{{x.Banner, &g.banner}, {x.BannerSuccess, &g.success}, {x.BannerFail, &g.fail}} {
-		if b.file == "" {
+		// The first that a client of tcpmux reads is + or -.
+		if b.file == "" || svc.Internal == "tcpmux" || svc.Mux != conf.NoMux && b.text != &g.success {
 			continue
 		}
 		text, err := os.ReadFile(b.file)
@@ -95,7 +96,7 @@ func (s *server) pass(c conn) (ok, ask bool) {
 	if !e.cps.Arrive(now) {
 		s.recordFail(c, failCPS)
 		s.tooFast(e) // before the client knows, or another would still get in
-		c.tell(g.fail)
+		c.tellFail()
 		s.drop(c)
 		return false, false
 	}
@@ -138,34 +139,35 @@ func (s *server) tooFast(e *entry) {
 
 // passDatagram is pass and screen for one datagram of a built-in, which is
 // answered at once or not at all: what would take a lookup is refused. to is
-// the address that was asked. It returns why.
-func (s *server) passDatagram(l *listener, from netip.AddrPort, to netip.Addr) string {
+// the address that was asked. It returns why, and the reason for the service's
+// own log.
+func (s *server) passDatagram(l *listener, from netip.AddrPort, to netip.Addr) (reason, why string) {
 	e, now, src := l.entry, s.now(), from.Addr()
 	if g := e.gate; g != nil {
 		switch {
 		case e.resting:
-			return failCPS
+			return "", failCPS
 		case !e.cps.Arrive(now):
 			s.tooFast(e)
-			return failCPS
+			return failCPS, failCPS
 		case g.MaxLoad > 0 && s.load1() >= g.MaxLoad:
-			return "max_load"
+			return failLoad, "max_load"
 		case g.times != nil && !g.times.Open(now, time.Local):
-			return "access_times"
+			return failTime, "access_times"
 		case s.trapped.Has(now, src):
-			return "ran into a sensor"
+			return failAddress, "ran into a sensor"
 		case g.Sensor:
 			s.trapped.Add(now, src, g.DenyTime)
-			return "sensor"
+			return failAddress, "sensor"
 		}
 		if g.access != nil {
 			if d := g.access.Check(src); d.Answer != admit.Allowed {
-				return d.Rule()
+				return failAddress, d.Rule()
 			}
 		}
 	}
 	if e.wrapped.daemon == "" {
-		return ""
+		return "", ""
 	}
 	// What is missing in a request is "unknown" and fits no rule, so that a
 	// deny rule would not hold: it must be as complete as that of a connection.
@@ -176,11 +178,11 @@ func (s *server) passDatagram(l *listener, from netip.AddrPort, to netip.Addr) s
 	v, ok := s.tables.CheckNow(r)
 	switch {
 	case !ok:
-		return "hosts.allow and hosts.deny ask for more than its address"
+		return failLibwrap, "hosts.allow and hosts.deny ask for more than its address"
 	case !v.Allowed:
-		return v.Rule.String()
+		return failLibwrap, v.Rule.String()
 	}
-	return ""
+	return "", ""
 }
 
 // trap is what a sensor does with a client: no service takes it for a time.
@@ -203,10 +205,15 @@ func denyText(d time.Duration) string {
 // daemon's.
 func (s *server) deny(c conn, reason, why string) {
 	s.recordFail(c, reason)
+	c.tellFail()
+	s.refuseClient(c, why)
+}
+
+// tellFail sends the banner for clients that are refused.
+func (c conn) tellFail() {
 	if g := c.e.gate; g != nil {
 		c.tell(g.fail)
 	}
-	s.refuseClient(c, why)
 }
 
 // nameOf is the host name of an address, if that name has the address; a name

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -12,18 +13,15 @@ import (
 // muxAsk reads which service a tcpmux client wants. It runs away from the loop.
 func (s *server) muxAsk(c conn, j *job) {
 	name, err := services.ReadMuxName(j.conn)
-	fd := -1
-	if err == nil {
-		fd, err = sock.Dup(j.conn.File())
-	}
-	if err != nil {
-		j.conn.Write([]byte(services.MuxRefused))
-	}
+	fd, dupErr := sock.Dup(j.conn.File())
 	j.conn.Close()
 	s.set.Post(func() {
-		s.finish(j, err)
-		if err == nil {
-			c.fd = fd
+		s.finish(j, cmp.Or(err, dupErr))
+		switch c.fd = fd; {
+		case dupErr != nil:
+		case err != nil:
+			sock.Last(fd, []byte(services.MuxRefused))
+		default:
 			s.muxGo(c, name)
 		}
 	})
@@ -34,17 +32,15 @@ func (s *server) muxAsk(c conn, j *job) {
 func (s *server) muxGo(c conn, name string) {
 	if name == "help" {
 		names := slices.Sorted(maps.Keys(s.mux))
-		c.tell(string(services.AppendMuxHelp(nil, names)))
-		discard(c)
+		sock.Last(c.fd, services.AppendMuxHelp(nil, names))
 		return
 	}
 	e := s.mux[name]
 	if e == nil || e.resting || e.tally.Full() {
-		c.tell(services.MuxRefused)
-		discard(c)
+		sock.Last(c.fd, []byte(services.MuxRefused))
 		return
 	}
-	c.e = e
+	c.e, c.log = e, nil
 	s.screen(c)
 }
 

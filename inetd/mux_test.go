@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -171,4 +172,29 @@ func TestMuxUser(t *testing.T) {
 	p := freePort(t)
 	start(t, in("%d stream tcp4 nowait.0 root internal tcpmux\ntcpmux/+who stream tcp nowait nobody:nogroup /bin/sh sh -c 'id -u; id -g; id -G; umask'\n", p))
 	wantMux(t, p, "who\r\n", "+Go\r\n65534\n65534\n65534\n0022\n")
+}
+
+// Banners do not come between a client of tcpmux and the answer it waits for.
+func TestMuxBanner(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	banner := filepath.Join(t.TempDir(), "banner")
+	if err := os.WriteFile(banner, []byte("BANNER\r\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	service := func(name string, lines ...string) string {
+		return block(name, append(lines, "socket_type = stream", "protocol = tcp", "wait = no", "banner = "+banner, "banner_fail = "+banner, "banner_success = "+banner)...)
+	}
+	start(t, service("tcpmux", "type = INTERNAL UNLISTED", fmt.Sprint("port = ", p), "user = root")+
+		service("open", "type = TCPMUXPLUS UNLISTED", in("user = $me"), "server = /bin/cat")+
+		service("closed", "type = TCPMUXPLUS UNLISTED", in("user = $me"), "server = /bin/cat", "no_access = 127.0.0.1"))
+	for send, want := range map[string]string{
+		"open\r\nhello\n":   "+Go\r\nBANNER\r\nhello\n",
+		"closed\r\nhello\n": muxRefused,
+		"none\r\nhello\n":   muxRefused,
+	} {
+		if got, err := ask("tcp4", local(p), send); got != want || err != nil {
+			t.Errorf("%q = %q, %v, want %q", send, got, err, want)
+		}
+	}
 }

@@ -99,7 +99,7 @@ func (s *server) pause(l *listener) {
 func (s *server) finish(j *job, err error) {
 	s.recordExit(j, 0)
 	if err != nil && err != io.EOF && !errors.Is(err, os.ErrClosed) {
-		s.log.debug("%s: %v", j.e.label, err)
+		s.log.debug("%s: %s: %v", j.e.label, j.src, err)
 	}
 	s.ended(j)
 }

@@ -17,11 +17,15 @@ type refusals struct {
 const episode = time.Minute
 
 func (r *refusals) note(s *server, e *entry, who, why string) {
+	r.say(s, e, "refused "+who+": "+why)
+}
+
+func (r *refusals) say(s *server, e *entry, text string) {
 	if r.timer != nil {
 		r.count++
 		return
 	}
-	s.log.warn("%s: refused %s: %s", e.label, who, why)
+	s.log.warn("%s: %s", e.label, text)
 	r.watch(s, e)
 }
 

@@ -211,7 +211,7 @@ func TestRedirectRefused(t *testing.T) {
 		}
 		waitLines(t, log, 3*n)
 	}
-	d.log.wait(t, 0, fmt.Sprintf(`r%d/tcp: refused 127\.0\.0\.1:\d+: redirect to 127\.0\.0\.1.*connection refused`, p))
+	d.log.wait(t, 0, fmt.Sprintf(`r%d/tcp: redirect to 127\.0\.0\.1 for 127\.0\.0\.1:\d+: connection refused`, p))
 	target(t, local(to), func(c *net.TCPConn) { io.Copy(c, c) })
 	wantAnswer(t, "tcp4", local(p), "hello\n", "hello\n")
 	lines := waitLines(t, log, 12)

@@ -51,7 +51,8 @@ lines of 74 bytes: true`,
 	},
 	{
 		name: "internal datagrams",
-		conf: internal("echo", "dgram", "log_type = FILE $dir/log", "log_on_success = HOST PID") + internal("discard", "dgram") + internal("time", "dgram"),
+		conf: internal("echo", "dgram", "log_type = FILE $dir/log", "log_on_success = HOST PID") + internal("discard", "dgram") + internal("time", "dgram") +
+			internal("daytime", "dgram", "no_access = 127.0.0.2", "log_type = FILE $dir/denied", "log_on_failure = HOST"),
 		do: func(x *xinetd) {
 			x.packet("127.0.0.1:7", "hello")
 			x.first("log")
@@ -59,13 +60,17 @@ lines of 74 bytes: true`,
 			x.noPacket("127.0.0.1:9", "hello")
 			got, err := strconv.Unquote(x.insist("127.0.0.1:37", "?"))
 			x.see("time: %s %v", now([]byte(got)), err)
+			x.noPacket("127.0.0.2>127.0.0.1:13", "?")
+			x.first("denied")
 		},
 		want: `
 127.0.0.1:7: "hello"
 START: echo-dgram pid=0 from=127.0.0.1
 [::1]:7: "hello again"
 127.0.0.1:9: nothing
-time: now <nil>`,
+time: now <nil>
+127.0.0.2>127.0.0.1:13: nothing
+FAIL: daytime-dgram address from=127.0.0.2`,
 	},
 	{
 		name: "servers",

@@ -95,6 +95,12 @@ func (e *Env) checkName(s *Service, at func(string) Pos, l *ErrorList) {
 		if s.Proto != "tcp" || s.Socktype != Stream {
 			l.Errorf(at(FieldProto), FieldProto, "a tcpmux service is stream tcp")
 		}
+		if strings.EqualFold(s.Name, "help") {
+			l.Warnf(at(FieldService), FieldService, "tcpmux answers help itself, so nobody reaches this service")
+		}
+		if s.Mux == MuxSelf && s.Internal != "" {
+			l.Warnf(at(FieldService), FieldService, "an internal service does not say the + that clients of tcpmux wait for: write tcpmux/+%s", s.Name)
+		}
 	case s.RPC != nil:
 		if s.RPC.High-s.RPC.Low >= MaxVersions {
 			l.Errorf(at(FieldService), FieldService, "an rpc service has at most %d versions", MaxVersions)
@@ -177,6 +183,9 @@ func (e *Env) checkWait(s *Service, at func(string) Pos, l *ErrorList) {
 		if s.Socktype == Stream && s.Wait {
 			l.Warnf(at(FieldWait), FieldWait, "internal stream services are always nowait")
 		}
+		if c := s.Limits; s.Socktype == Dgram && s.Xinetd == nil && (c.Rate != 0 || c.Children != 0 || c.SourceRate != 0 || c.SourceChildren != 0) {
+			l.Warnf(at(FieldWait), FieldWait, "datagrams of internal services are answered at once, the limits are without effect")
+		}
 		s.Wait = false
 	case s.Mux != NoMux && s.Wait:
 		l.Errorf(at(FieldWait), FieldWait, "a tcpmux service is nowait")
@@ -198,12 +207,16 @@ func (e *Env) checkIdentity(s *Service, at func(string) Pos, l *ErrorList) {
 	if s.User == "" && s.Xinetd != nil {
 		return // nothing runs as anybody
 	}
+	until := "not served until there is"
+	if s.Internal != "" {
+		until = "not served with -W until there is"
+	}
 	if err := e.User(s.User); err != nil {
-		l.Warnf(at(FieldUser), FieldUser, "%w: not served until there is", err)
+		l.Warnf(at(FieldUser), FieldUser, "%w: %s", err, until)
 	}
 	if s.Group != "" {
 		if err := e.Group(s.Group); err != nil {
-			l.Warnf(at(FieldUser), FieldUser, "%w: not served until there is", err)
+			l.Warnf(at(FieldUser), FieldUser, "%w: %s", err, until)
 		}
 	}
 }

@@ -182,7 +182,11 @@ func (s *Service) ProtoField() string {
 // Key identifies an entry from one reading of the files to the next: what it
 // is called, where it listens and on what kind of socket.
 func (s *Service) Key() string {
-	k := s.HostList() + ":" + s.Name + "/" + s.Socktype.String() + "/" + s.ProtoField()
+	name := s.Name
+	if s.Mux != NoMux { // in any case, by RFC 1078
+		name = strings.ToLower(name)
+	}
+	k := s.HostList() + ":" + name + "/" + s.Socktype.String() + "/" + s.ProtoField()
 	if s.Mux != NoMux {
 		k += "/mux"
 	}

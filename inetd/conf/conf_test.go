@@ -134,6 +134,7 @@ func TestClashes(t *testing.T) {
 	}{
 		{[]*Service{svc("f", 1, "ftp", 21, nil), svc("f", 2, "ssh", 22, nil)}, nil, []int{1, 2}},
 		{[]*Service{svc("f", 1, "ftp", 21, nil), svc("f", 2, "ftp", 21, nil)}, []string{"f:2: warning: ftp/tcp: duplicate of line 1, which is replaced"}, []int{2}},
+		{[]*Service{svc("f", 1, "Foo", 0, mux), svc("f", 2, "foo", 0, mux), svc("f", 3, "bar", 0, mux)}, []string{"f:2: warning: tcpmux/foo: duplicate of line 1, which is replaced"}, []int{2, 3}},
 		{[]*Service{svc("f", 1, "ftp", 21, nil), svc("g", 1, "ftp", 21, nil)}, []string{"g:1: warning: ftp/tcp: duplicate of line 1 of f, which is replaced"}, []int{1}},
 		{[]*Service{svc("f", 1, "ftp", 21, nil), svc("f", 2, "21", 21, nil)}, []string{"f:2: warning: 21/tcp: port clash with ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
 		{[]*Service{svc("f", 1, "ftp", 21, nil), svc("f", 2, "ftp", 21, family(V6))}, []string{"f:2: warning: ftp/tcp: port clash with ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
@@ -142,6 +143,7 @@ func TestClashes(t *testing.T) {
 		{[]*Service{svc("f", 1, "ftp", 21, nil), svc("f", 2, "ftp", 21, udp)}, nil, []int{1, 2}},
 		{[]*Service{svc("f", 1, "ftp", 21, hosts("127.0.0.1")), svc("f", 2, "ftp", 21, hosts("127.0.0.2"))}, nil, []int{1, 2}},
 		{[]*Service{svc("f", 1, "ftp", 21, hosts("127.0.0.1")), svc("f", 2, "ftp", 21, nil)}, []string{"f:2: warning: ftp/tcp: port clash with 127.0.0.1:ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
+		{[]*Service{svc("f", 1, "ftp", 21, hosts("a", "b")), svc("f", 2, "21", 21, hosts("a", "b", "c"))}, []string{"f:2: warning: a,b,c:21/tcp: port clash with a,b:ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
 		{[]*Service{svc("f", 1, "ftp", 21, hosts("a", "b")), svc("f", 2, "21", 21, hosts("b", "c"))}, []string{"f:2: warning: b,c:21/tcp: port clash with a,b:ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
 		{[]*Service{svc("f", 1, "x", 0, mux), svc("f", 2, "y", 0, mux)}, nil, []int{1, 2}},
 	} {

@@ -315,11 +315,17 @@ func SetKeepAlive(fd int) { unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEP
 
 // Last sends p, for which a new connection has room, as the last that is said
 // on fd, and closes it. On Linux a few bytes and the end are one packet for both
-// sides to deal with instead of two; p arrives though the client may have said
-// something that nobody reads, for which close(2) alone would throw it away.
+// sides to deal with instead of two. What the client has said and nobody reads
+// is thrown away, or close(2) would send a reset, which can overtake p.
 func Last(fd int, p []byte) {
 	unix.SendmsgN(fd, p, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL|more)
 	unix.Shutdown(fd, unix.SHUT_WR)
+	var unread [4096]byte
+	for range 16 {
+		if n, _, err := unix.Recvfrom(fd, unread[:], unix.MSG_DONTWAIT); n < len(unread) || err != nil {
+			break
+		}
+	}
 	unix.Close(fd)
 }
 

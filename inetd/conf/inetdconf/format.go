@@ -118,7 +118,7 @@ func protoField(s *conf.Service) string {
 // waitField writes wait|nowait[.rate][/servers[/client-rate[/client-servers]]].
 func waitField(s *conf.Service) string {
 	w := "nowait"
-	if s.Wait {
+	if s.Wait || s.Internal != "" && s.Socktype == conf.Dgram {
 		w = "wait"
 	}
 	l := s.Limits

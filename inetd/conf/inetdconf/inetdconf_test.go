@@ -200,7 +200,17 @@ func TestProblems(t *testing.T) {
 		{"echo stream tcp wait root internal\n", []string{"1:17: warning: wait/nowait: internal stream services are always nowait"}, 1},
 		{"7777 raw ospf nowait root /bin/cat\n", []string{"1:15: wait/nowait: a raw service is wait: there are no connections to hand out"}, -1},
 
+		{"echo dgram udp wait.5 root internal\n", []string{"1:16: warning: wait/nowait: datagrams of internal services are answered at once, the limits are without effect"}, 1},
+		{"echo dgram udp wait/2 root internal\n", []string{"1:16: warning: wait/nowait: datagrams of internal services are answered at once, the limits are without effect"}, 1},
+		{"echo stream tcp nowait.5/2 root internal\n", nil, 1},
+
+		// tcpmux.
+		{"tcpmux/+Help stream tcp nowait root /bin/cat\n", []string{"1:1: warning: service: tcpmux answers help itself, so nobody reaches this service"}, 1},
+		{"tcpmux/echo stream tcp nowait root internal\n", []string{"1:1: warning: service: an internal service does not say the + that clients of tcpmux wait for: write tcpmux/+echo"}, 1},
+		{"tcpmux/+echo stream tcp nowait root internal\n", nil, 1},
+
 		// Users.
+		{"echo stream tcp nowait nosuch internal\n", []string{`1:24: warning: user: unknown "nosuch": not served with -W until there is`}, 1},
 		{"ftp stream tcp nowait nosuch /bin/cat\n", []string{`1:23: warning: user: unknown "nosuch": not served until there is`}, 1},
 		{"ftp stream tcp nowait root:nosuch /bin/cat\n", []string{`1:23: warning: user: unknown "nosuch": not served until there is`}, 1},
 		{"ftp stream tcp nowait root.nosuch /bin/cat\n", []string{`1:23: warning: user: unknown "nosuch": not served until there is`}, 1},
