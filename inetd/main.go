@@ -71,9 +71,12 @@ type options struct {
 	logFile  string // -filelog
 }
 
+// defaultBacklog is the most that Linux allows unless it is told otherwise.
+const defaultBacklog = 4096
+
 func parseArgs(args []string) (*options, error) {
 	o := &options{
-		backlog: 128,
+		backlog: defaultBacklog,
 		limits:  conf.Limits{Rate: 40, Children: conf.Unlimited, SourceRate: conf.Unlimited, SourceChildren: conf.Unlimited},
 	}
 	count := func(m *conf.Max, arg string) error {

@@ -68,7 +68,7 @@ func TestParseArgs(t *testing.T) {
 		want string
 		got  func(o *options) string
 	}{
-		{"", "[/etc/inetd.conf] 128 false false", func(o *options) string {
+		{"", "[/etc/inetd.conf] 4096 false false", func(o *options) string {
 			return fmt.Sprint(o.files, " ", o.backlog, " ", o.foreground, " ", o.stderr)
 		}},
 		{"", "{40 -1 -1 -1}", limitsOf},

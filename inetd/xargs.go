@@ -21,7 +21,7 @@ const xinetdUsage = `usage: xinetd [-d] [-dontfork] [-stayalive] [-f file] [-pid
 func parseXinetdArgs(args []string) (*options, error) {
 	o := &options{
 		asXinetd: true,
-		backlog:  128,
+		backlog:  defaultBacklog,
 		limits:   conf.Limits{Rate: conf.Unlimited, Children: conf.Unlimited, SourceRate: conf.Unlimited, SourceChildren: conf.Unlimited},
 	}
 	file := "/etc/xinetd.conf"
