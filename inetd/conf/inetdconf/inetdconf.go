@@ -527,7 +527,7 @@ func (p *parser) user(d *draft, w word) {
 	d.Class = class
 	user, group, colon := strings.Cut(name, ":")
 	if !colon && p.env.User(name) != nil {
-		if i := strings.LastIndexByte(name, '.'); i >= 0 {
+		if i := strings.LastIndexByte(name, '.'); i > 0 {
 			user, group, colon = name[:i], name[i+1:], true
 		}
 	}
