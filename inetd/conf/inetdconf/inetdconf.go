@@ -527,8 +527,10 @@ func (p *parser) user(d *draft, w word) {
 	d.Class = class
 	user, group, colon := strings.Cut(name, ":")
 	if !colon && p.env.User(name) != nil {
-		if i := strings.LastIndexByte(name, '.'); i > 0 {
-			user, group, colon = name[:i], name[i+1:], true
+		user = strings.TrimRight(name, ".")
+		colon = user != name
+		if i := strings.LastIndexByte(user, '.'); i > 0 && p.env.User(user) != nil {
+			user, group, colon = user[:i], user[i+1:], true
 		}
 	}
 	switch {
