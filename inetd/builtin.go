@@ -65,8 +65,8 @@ func (s *server) answer(l *listener) {
 		if why == "" && s.answering[from.Port()] {
 			why = "source port of a service that would answer back"
 		}
-		// The host's own address cannot be forged to hurt somebody else.
-		if why == "" && from.Addr() != s.batch.To(i) && !s.replies.Allow(now, from.Addr()) {
+		// A client at the address that it asks is on this host.
+		if why == "" && !s.replies.Allow(now, from.Addr(), from.Addr() == s.batch.To(i)) {
 			why = tooManyReplies
 		}
 		if why == "" && (e.gate != nil || e.wrapped.daemon != "") {
@@ -91,7 +91,7 @@ func (s *server) answer(l *listener) {
 	}
 }
 
-var tooManyReplies = "more than " + strconv.Itoa(services.DefaultReplies) + " answers a second"
+var tooManyReplies = "more than " + strconv.Itoa(services.DefaultReplies) + " answers a second, or " + strconv.Itoa(services.LocalReplies) + " within this host"
 
 // accounts tells the auth service of users, those of getent(1) too.
 type accounts struct{}

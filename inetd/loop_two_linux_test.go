@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"syscall"
 	"testing"
 	"time"
@@ -11,7 +12,8 @@ import (
 
 // A forged datagram sets the echo of one host upon the chargen of another. At
 // their own ports neither answers a service; at others, which nobody can tell
-// from a client's, the cap on answers to one source ends it.
+// from a client's, the cap on answers to one source ends it, and within one
+// address the answer that is left out now and then.
 func TestDatagramLoopOfTwo(t *testing.T) {
 	isolated(t, func(t *testing.T) {
 		one, two := [4]byte{10, 9, 9, 1}, [4]byte{10, 9, 9, 2}
@@ -23,10 +25,17 @@ func TestDatagramLoopOfTwo(t *testing.T) {
 		for _, tt := range []struct {
 			name          string
 			echo, chargen int
+			one, two      [4]byte
 			most          int
-		}{{"low ports", 7, 19, 2}, {"high ports", 10007, 10019, 3000}} {
-			d1 := start(t, fmt.Sprintf("10.9.9.1:%d dgram udp4 wait root internal echo\n", tt.echo))
-			d2 := start(t, fmt.Sprintf("10.9.9.2:%d dgram udp4 wait root internal chargen\n", tt.chargen))
+		}{
+			{"low ports", 7, 19, one, two, 2},
+			{"high ports", 10007, 10019, one, two, 3000},
+			{"high ports of one address", 10007, 10019, one, one, 110_000},
+			{"high ports of loopback", 10007, 10019, [4]byte{127, 0, 0, 1}, [4]byte{127, 0, 0, 2}, 110_000},
+		} {
+			one, two := tt.one, tt.two
+			d1 := start(t, fmt.Sprintf("%s:%d dgram udp4 wait root internal echo\n", netip.AddrFrom4(one), tt.echo))
+			d2 := start(t, fmt.Sprintf("%s:%d dgram udp4 wait root internal chargen\n", netip.AddrFrom4(two), tt.chargen))
 			raw, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
 			if err != nil {
 				t.Fatal(err)

@@ -56,6 +56,11 @@ func RefuseDatagram(src netip.AddrPort, dst netip.Addr, broadcasts []netip.Addr)
 // monitor asks, and too little to hurt whoever a forged source belongs to.
 const DefaultReplies = 1000
 
+// LocalReplies is after how many replies to a source on this host one is left
+// out. What two services of a host say to each other ends there; another client
+// loses a datagram in so many.
+const LocalReplies = 50_000
+
 // A ReplyCap bounds the replies to one source in a second. It remembers a fixed
 // number of sources; one that finds no free place takes over the place and the
 // count of another, so that a flood of forged sources wins nothing. It belongs
@@ -80,18 +85,20 @@ type replies struct {
 }
 
 // NewReplyCap returns a cap of so many replies a second for one source, which
-// is an IPv4 address or an IPv6 /64. Zero or less is no cap.
+// is an IPv4 address or an IPv6 /64. Zero or less is no cap at all.
 func NewReplyCap(perSecond int) *ReplyCap {
 	return &ReplyCap{perSecond: uint32(max(perSecond, 0)), seed: maphash.MakeSeed()}
 }
 
-// Allow counts a reply to src at now and reports whether it may be sent.
-// Loopback sources are not capped: nobody outside can forge them.
-func (r *ReplyCap) Allow(now time.Time, src netip.Addr) bool {
+// Allow counts a reply to src at now and reports whether it may be sent. A
+// source that is local, as loopback addresses are, has no cap by time, since
+// nobody outside can forge it; see LocalReplies.
+func (r *ReplyCap) Allow(now time.Time, src netip.Addr, local bool) bool {
 	src = src.Unmap().WithZone("")
-	if r.perSecond == 0 || src.IsLoopback() {
+	if r.perSecond == 0 {
 		return true
 	}
+	local = local || src.IsLoopback()
 	if src.Is6() {
 		p, _ := src.Prefix(64)
 		src = p.Addr()
@@ -109,6 +116,14 @@ func (r *ReplyCap) Allow(now time.Time, src netip.Addr) bool {
 	}
 	e := &set[old]
 	e.source = src
+	if local {
+		e.start = now
+		if e.n++; e.n < LocalReplies {
+			return true
+		}
+		e.n = 0
+		return false
+	}
 	if age := now.Sub(e.start); age >= time.Second || age < 0 {
 		e.start, e.n = now, 0
 	}

@@ -108,7 +108,7 @@ func TestReplyCap(t *testing.T) {
 	r := NewReplyCap(3)
 	allowed := func(at time.Duration, src netip.Addr, tries int) (n int) {
 		for range tries {
-			if r.Allow(start.Add(at), src) {
+			if r.Allow(start.Add(at), src, false) {
 				n++
 			}
 		}
@@ -138,7 +138,7 @@ func TestReplyCap(t *testing.T) {
 			t.Errorf("at %v, %v gets %d of 9 replies, want %d", step.at, step.src, got, step.want)
 		}
 	}
-	if r := NewReplyCap(0); !r.Allow(start, a) {
+	if r := NewReplyCap(0); !r.Allow(start, a, false) {
 		t.Error("NewReplyCap(0) refuses")
 	}
 }
@@ -153,11 +153,30 @@ func TestReplyCapFlood(t *testing.T) {
 	n := 0
 	for i := range 200_000 {
 		src := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		if r.Allow(now, src) {
+		if r.Allow(now, src, false) {
 			n++
 		}
 	}
 	if n > capSets*capWays*perSecond {
 		t.Errorf("a flood gets %d replies, want at most %d", n, capSets*capWays*perSecond)
+	}
+}
+
+// One reply in LocalReplies is left out for a source on this host.
+func TestReplyCapLocal(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for _, tt := range []struct {
+		src   string
+		local bool
+	}{{"127.0.0.1", false}, {"::1", false}, {"192.0.2.1", true}} {
+		r, src := NewReplyCap(3), netip.MustParseAddr(tt.src)
+		for round := range 3 {
+			for i := range LocalReplies {
+				if got, want := r.Allow(now, src, tt.local), i < LocalReplies-1; got != want {
+					t.Fatalf("%s: reply %d of round %d allowed: %v, want %v", src, i+1, round+1, got, want)
+				}
+			}
+		}
 	}
 }
