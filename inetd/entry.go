@@ -41,6 +41,7 @@ type entry struct {
 	gone      bool    // no more asked for; clients that are still being asked about end
 	wake      stopper // ends the rest
 	refusals  refusals
+	failures  refusals // of a redirect
 }
 
 // retire ends an entry that is no more asked for. Its listeners are closed, or

@@ -55,7 +55,7 @@ func newGate(svc *conf.Service, l *conf.ErrorList) (*gate, error) {
 		text *string
 	}{{x.Banner, &g.banner}, {x.BannerSuccess, &g.success}, {x.BannerFail, &g.fail}} {
 		// The first that a client of tcpmux reads is + or -.
-		if b.file == "" || svc.Internal == "tcpmux" || svc.Mux != conf.NoMux && b.text != &g.success {
+		if b.file == "" || svc.Internal == "tcpmux" || svc.Mux == conf.MuxSelf || svc.Mux == conf.MuxPlus && b.text != &g.success {
 			continue
 		}
 		text, err := os.ReadFile(b.file)

@@ -14,6 +14,9 @@ import (
 func (s *server) muxAsk(c conn, j *job) {
 	name, err := services.ReadMuxName(j.conn)
 	fd, dupErr := sock.Dup(j.conn.File())
+	if dupErr != nil {
+		j.conn.Write([]byte(services.MuxRefused))
+	}
 	j.conn.Close()
 	s.set.Post(func() {
 		s.finish(j, cmp.Or(err, dupErr))

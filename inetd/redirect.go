@@ -27,7 +27,7 @@ func (s *server) redirect(c conn) {
 		in, out, err := proxy.Run(context.Background(), f, to.Host, to.Port, redirectIdle)
 		s.set.Post(func() {
 			if err != nil {
-				e.refusals.say(s, e, fmt.Sprintf("redirect to %s for %s: %v", to.Host, c.from(), innermost(err)))
+				e.failures.say(s, e, fmt.Sprintf("redirect to %s for %s: %v", to.Host, c.from(), innermost(err)), "redirect failed for %d more clients")
 			}
 			s.recordTraffic(e, in, out)
 			s.recordExit(j, 0)

@@ -17,25 +17,26 @@ type refusals struct {
 const episode = time.Minute
 
 func (r *refusals) note(s *server, e *entry, who, why string) {
-	r.say(s, e, "refused "+who+": "+why)
+	r.say(s, e, "refused "+who+": "+why, "refused %d more clients")
 }
 
-func (r *refusals) say(s *server, e *entry, text string) {
+// say logs text, or counts it for a line with more.
+func (r *refusals) say(s *server, e *entry, text, more string) {
 	if r.timer != nil {
 		r.count++
 		return
 	}
 	s.log.warn("%s: %s", e.label, text)
-	r.watch(s, e)
+	r.watch(s, e, more)
 }
 
-func (r *refusals) watch(s *server, e *entry) {
+func (r *refusals) watch(s *server, e *entry, more string) {
 	r.timer = s.after(episode, func() {
 		r.timer = nil
 		if r.count > 0 {
-			s.log.warn("%s: refused %d more clients", e.label, r.count)
+			s.log.warn("%s: "+more, e.label, r.count)
 			r.count = 0
-			r.watch(s, e)
+			r.watch(s, e, more)
 		}
 	})
 }

@@ -56,7 +56,7 @@ func RefuseDatagram(src netip.AddrPort, dst netip.Addr, broadcasts []netip.Addr)
 // monitor asks, and too little to hurt whoever a forged source belongs to.
 const DefaultReplies = 1000
 
-// LocalReplies is after how many replies to a source on this host one is left
+// LocalReplies is after how many replies to sources on this host one is left
 // out. What two services of a host say to each other ends there; another client
 // loses a datagram in so many.
 const LocalReplies = 50_000
@@ -69,6 +69,7 @@ type ReplyCap struct {
 	perSecond uint32
 	seed      maphash.Seed
 	sets      [capSets][capWays]replies
+	local     int // replies since one was left out
 }
 
 const (
@@ -98,7 +99,13 @@ func (r *ReplyCap) Allow(now time.Time, src netip.Addr, local bool) bool {
 	if r.perSecond == 0 {
 		return true
 	}
-	local = local || src.IsLoopback()
+	if local || src.IsLoopback() {
+		if r.local++; r.local < LocalReplies {
+			return true
+		}
+		r.local = 0
+		return false
+	}
 	if src.Is6() {
 		p, _ := src.Prefix(64)
 		src = p.Addr()
@@ -116,14 +123,6 @@ func (r *ReplyCap) Allow(now time.Time, src netip.Addr, local bool) bool {
 	}
 	e := &set[old]
 	e.source = src
-	if local {
-		e.start = now
-		if e.n++; e.n < LocalReplies {
-			return true
-		}
-		e.n = 0
-		return false
-	}
 	if age := now.Sub(e.start); age >= time.Second || age < 0 {
 		e.start, e.n = now, 0
 	}

@@ -169,7 +169,7 @@ func TestReplyCapLocal(t *testing.T) {
 	for _, tt := range []struct {
 		src   string
 		local bool
-	}{{"127.0.0.1", false}, {"::1", false}, {"192.0.2.1", true}} {
+	}{{"127.0.0.1", false}, {"::1", false}, {"2001:db8::1", true}} {
 		r, src := NewReplyCap(3), netip.MustParseAddr(tt.src)
 		for round := range 3 {
 			for i := range LocalReplies {
@@ -177,6 +177,10 @@ func TestReplyCapLocal(t *testing.T) {
 					t.Fatalf("%s: reply %d of round %d allowed: %v, want %v", src, i+1, round+1, got, want)
 				}
 			}
+		}
+		r.Allow(now, src, tt.local)
+		if !r.Allow(now, netip.MustParseAddr("2001:db8::2"), false) {
+			t.Error("a neighbour pays for replies within this host")
 		}
 	}
 }

@@ -98,7 +98,7 @@ func (e *Env) checkName(s *Service, at func(string) Pos, l *ErrorList) {
 		if strings.EqualFold(s.Name, "help") {
 			l.Warnf(at(FieldService), FieldService, "tcpmux answers help itself, so nobody reaches this service")
 		}
-		if s.Mux == MuxSelf && s.Internal != "" {
+		if s.Mux == MuxSelf && s.Internal != "" && s.Xinetd == nil {
 			l.Warnf(at(FieldService), FieldService, "an internal service does not say the + that clients of tcpmux wait for: write tcpmux/+%s", s.Name)
 		}
 	case s.RPC != nil:
@@ -183,7 +183,7 @@ func (e *Env) checkWait(s *Service, at func(string) Pos, l *ErrorList) {
 		if s.Socktype == Stream && s.Wait {
 			l.Warnf(at(FieldWait), FieldWait, "internal stream services are always nowait")
 		}
-		if c := s.Limits; s.Socktype == Dgram && s.Xinetd == nil && (c.Rate != 0 || c.Children != 0 || c.SourceRate != 0 || c.SourceChildren != 0) {
+		if c := s.Limits; s.Socktype == Dgram && s.Xinetd == nil && max(c.Rate, c.Children, c.SourceRate, c.SourceChildren) > 0 {
 			l.Warnf(at(FieldWait), FieldWait, "datagrams of internal services are answered at once, the limits are without effect")
 		}
 		s.Wait = false
@@ -208,7 +208,7 @@ func (e *Env) checkIdentity(s *Service, at func(string) Pos, l *ErrorList) {
 		return // nothing runs as anybody
 	}
 	until := "not served until there is"
-	if s.Internal != "" {
+	if s.Internal != "" && s.Xinetd == nil {
 		until = "not served with -W until there is"
 	}
 	if err := e.User(s.User); err != nil {

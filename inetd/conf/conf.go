@@ -182,14 +182,10 @@ func (s *Service) ProtoField() string {
 // Key identifies an entry from one reading of the files to the next: what it
 // is called, where it listens and on what kind of socket.
 func (s *Service) Key() string {
-	name := s.Name
-	if s.Mux != NoMux { // in any case, by RFC 1078
-		name = strings.ToLower(name)
+	if s.Mux != NoMux { // only the name tells, in any case (RFC 1078)
+		return "tcpmux/" + strings.ToLower(s.Name)
 	}
-	k := s.HostList() + ":" + name + "/" + s.Socktype.String() + "/" + s.ProtoField()
-	if s.Mux != NoMux {
-		k += "/mux"
-	}
+	k := s.HostList() + ":" + s.Name + "/" + s.Socktype.String() + "/" + s.ProtoField()
 	if s.RPC != nil {
 		k += fmt.Sprintf("/%d-%d", s.RPC.Low, s.RPC.High)
 	}

@@ -20,7 +20,7 @@ func TestService(t *testing.T) {
 		{Service{Name: "ftp", Socktype: Stream, Proto: "tcp", Hosts: []string{"127.0.0.1"}}, "127.0.0.1:ftp/tcp", "127.0.0.1:ftp/stream/tcp", "tcp"},
 		{Service{Name: "69", Socktype: Dgram, Proto: "udp", Hosts: []string{"::1", "localhost"}}, "[::1],localhost:69/udp", "[::1],localhost:69/dgram/udp", "udp"},
 		{Service{Name: "rstatd", Socktype: Dgram, Proto: "udp", RPC: &RPC{Low: 1, High: 3}}, "rstatd/udp", ":rstatd/dgram/rpc/udp/1-3", "rpc/udp"},
-		{Service{Name: "date", Socktype: Stream, Proto: "tcp", Mux: MuxPlus}, "tcpmux/date", ":date/stream/tcp/mux", "tcp"},
+		{Service{Name: "date", Socktype: Stream, Proto: "tcp", Mux: MuxPlus}, "tcpmux/date", "tcpmux/date", "tcp"},
 		{Service{Name: "/run/x", Socktype: Stream, Proto: "unix"}, "/run/x/unix", ":/run/x/stream/unix", "unix"},
 	} {
 		if got := tt.s.Label(); got != tt.label {
@@ -145,6 +145,7 @@ func TestClashes(t *testing.T) {
 		{[]*Service{svc("f", 1, "ftp", 21, hosts("127.0.0.1")), svc("f", 2, "ftp", 21, nil)}, []string{"f:2: warning: ftp/tcp: port clash with 127.0.0.1:ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
 		{[]*Service{svc("f", 1, "ftp", 21, hosts("a", "b")), svc("f", 2, "21", 21, hosts("a", "b", "c"))}, []string{"f:2: warning: a,b,c:21/tcp: port clash with a,b:ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
 		{[]*Service{svc("f", 1, "ftp", 21, hosts("a", "b")), svc("f", 2, "21", 21, hosts("b", "c"))}, []string{"f:2: warning: b,c:21/tcp: port clash with a,b:ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
+		{[]*Service{svc("f", 1, "x", 0, mux), svc("f", 2, "x", 0, func(s *Service) { mux(s); s.Family = V4; s.Hosts = []string{"a"} })}, []string{"f:2: warning: a:tcpmux/x: duplicate of line 1, which is replaced"}, []int{2}},
 		{[]*Service{svc("f", 1, "x", 0, mux), svc("f", 2, "y", 0, mux)}, nil, []int{1, 2}},
 	} {
 		var l ErrorList
