@@ -313,22 +313,6 @@ func Accept(fd int) (conn int, peer netip.AddrPort, err error) {
 func SetNoDelay(fd int)   { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) }
 func SetKeepAlive(fd int) { unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1) }
 
-// Last sends p, for which a new connection has room, as the last that is said
-// on fd, and closes it. On Linux a few bytes and the end are one packet for both
-// sides to deal with instead of two. What the client has said and nobody reads
-// is thrown away, or close(2) would send a reset, which can overtake p.
-func Last(fd int, p []byte) {
-	unix.SendmsgN(fd, p, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL|more)
-	unix.Shutdown(fd, unix.SHUT_WR)
-	var unread [4096]byte
-	for range 16 {
-		if n, _, err := unix.Recvfrom(fd, unread[:], unix.MSG_DONTWAIT); n < len(unread) || err != nil {
-			break
-		}
-	}
-	unix.Close(fd)
-}
-
 // Shed closes the next connection of a listening socket, which may be a
 // blocking one.
 func Shed(fd int) {

@@ -42,7 +42,20 @@ func Reserve(int) {}
 
 func High(fd int) int { return fd }
 
-const more = 0
+// Last sends p, for which a new connection has room, as the last that is said
+// on fd, and closes it. What the client has said and nobody reads is thrown
+// away, or close(2) would send a reset, which can overtake p.
+func Last(fd int, p []byte) {
+	unix.SendmsgN(fd, p, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	unix.Shutdown(fd, unix.SHUT_WR)
+	var unread [4096]byte
+	for range 16 {
+		if n, _, err := unix.Recvfrom(fd, unread[:], unix.MSG_DONTWAIT); n < len(unread) || err != nil {
+			break
+		}
+	}
+	unix.Close(fd)
+}
 
 // CanFilter says whether Filter works here.
 const CanFilter = false
