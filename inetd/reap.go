@@ -109,6 +109,7 @@ func (s *server) ended(j *job) {
 	e := j.e
 	delete(s.jobs, j)
 	s.running--
+	s.tidyLater()
 	full := e.tally.Full()
 	e.tally.Done(j.src)
 	if l := j.l; l.holder == j {

@@ -200,8 +200,8 @@ func (s *server) settle() {
 	s.answering = make(map[uint16]bool)
 	for _, e := range s.entries {
 		e.listeners = nil
-		if name := strings.ToLower(e.Name); e.Mux != conf.NoMux && s.mux[name] == nil {
-			s.mux[name] = e
+		if e.Mux != conf.NoMux {
+			s.mux[strings.ToLower(e.Name)] = e
 		}
 		for _, a := range e.addrs {
 			if want[a] != nil {

@@ -53,7 +53,6 @@ type server struct {
 	reloads    int             // asked for since it began
 	quit       bool
 	tidy       stopper       // gives memory back
-	tidied     bool          // in this turn
 	publisher  *publisher    // nil until an RPC entry comes
 	running    int           // servers of all entries
 	started    int           // servers since the start that were not over at once
@@ -116,7 +115,6 @@ func (s *server) run() error {
 			}
 		}
 		s.exits()
-		s.tidyLater()
 	}
 	return nil
 }
@@ -124,18 +122,16 @@ func (s *server) run() error {
 // untidy is how long what a burst of clients has left stays in memory.
 const untidy = 15 * time.Second
 
-// tidyLater gives it back when nothing may happen any more that would have the
+// tidyLater gives it back, since nothing may happen any more that would have the
 // runtime do so.
 func (s *server) tidyLater() {
-	switch {
-	case s.tidied:
-		s.tidied, s.tidy = false, nil
-	case s.tidy == nil:
-		s.tidy = s.after(untidy, func() {
-			s.tidied = true
-			go debug.FreeOSMemory()
-		})
+	if s.tidy != nil {
+		return
 	}
+	s.tidy = s.after(untidy, func() {
+		s.tidy = nil
+		go debug.FreeOSMemory()
+	})
 }
 
 func (s *server) exits() {
