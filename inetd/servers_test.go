@@ -81,7 +81,7 @@ func serveDatagrams(args []string) int {
 			return 1
 		}
 		answer := fmt.Appendf(nil, "%d %s", os.Getpid(), buf[:n])
-		if _, err := unix.Getpeername(0); err == nil {
+		if _, unconnected := unix.Getpeername(0); unconnected == nil {
 			_, err = unix.Write(1, answer)
 		} else {
 			err = unix.Sendto(1, answer, 0, from)

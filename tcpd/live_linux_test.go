@@ -31,13 +31,12 @@ import (
 //
 // @DIR@ is the directory of the files.
 type liveCase struct {
-	name   string
-	files  map[string]string
-	daemon string
-	argv   []string
-	stdin  string
-	env    []string
-	want   []string
+	name  string
+	files map[string]string
+	argv  []string
+	stdin string
+	env   []string
+	want  []string
 }
 
 func readLive(t *testing.T, file string) []*liveCase {

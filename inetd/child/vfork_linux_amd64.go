@@ -62,7 +62,6 @@ func vfork(args *cloneArgs, size uintptr, steps *step, course *course) (pid int,
 type launch struct {
 	steps  []step
 	names  []string // of the steps, for errors
-	conn   []*uintptr
 	keep   []any
 	args   cloneArgs
 	pidfd  int32

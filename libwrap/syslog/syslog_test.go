@@ -109,6 +109,9 @@ func TestReopen(t *testing.T) {
 	if !w.Print(Info, "three") {
 		t.Error("Print over a stale socket = false")
 	}
+	if got := read(t, c); !strings.HasSuffix(got, "three") {
+		t.Errorf("over a stale socket got %q, want ...three", got)
+	}
 	if got := w.Dropped(); got != 2 {
 		t.Errorf("Dropped() = %d, want 2", got)
 	}
