@@ -76,6 +76,7 @@ func machine(t *testing.T) *conf.Env {
 		User:     func(name string) error { _, err := db.UserID(name); return err },
 		Group:    func(name string) error { _, err := db.GroupID(name); return err },
 		Proto:    func(name string) bool { _, ok := db.Proto(name); return ok },
+		Identity: func(user, group string) error { _, err := db.Identity(user, group); return err },
 		Program:  func(string) error { return nil },
 		Internal: func(name string, s conf.Socktype) bool {
 			b := services.Lookup(name)

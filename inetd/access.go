@@ -63,9 +63,6 @@ func (sp *spec) wrap(o *options, l *conf.ErrorList) {
 		}
 		sp.plan.Path = real
 		sp.plan.Argv = append([]string{sp.wrapped.daemon}, sp.Args[1:]...)
-		if err := executable(real); err != nil {
-			l.Warnf(sp.Pos, conf.FieldArgs, "behind tcpd: %w", err)
-		}
 	default:
 		sp.wrapped.daemon = path.Base(sp.Args[0])
 	}

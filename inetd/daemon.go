@@ -197,18 +197,23 @@ func spareThreads() {
 // asInit is what the first process of a container has to do besides: take away
 // the dead that no other process does. It starts the daemon as a child, passes
 // signals on to it and ends as it ends.
-func asInit() (status int, err error) {
+func asInit(o *options) (status int, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return 1, err
+		return 1, fmt.Errorf("%w: is /proc mounted?", err)
 	}
+	stay := "-f"
+	if o.asXinetd {
+		stay = "-dontfork"
+	}
+	args := append([]string{os.Args[0], stay}, os.Args[1:]...)
 	sigs := make(chan os.Signal, 16)
 	signal.Notify(sigs, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGALRM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGABRT)
 	files := []*os.File{os.Stdin, os.Stdout, os.Stderr}
 	if os.Getenv(detachEnv) != "" { // somebody waits for word
 		files = append(files, os.NewFile(3, "pipe"))
 	}
-	p, err := os.StartProcess(self, os.Args, &os.ProcAttr{Files: files})
+	p, err := os.StartProcess(self, args, &os.ProcAttr{Files: files})
 	if err != nil {
 		return 1, err
 	}

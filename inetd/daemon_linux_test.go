@@ -257,12 +257,22 @@ func TestConfigFromPipe(t *testing.T) {
 	detached(t, command("-p", pidFile, os.DevNull), pidFile)
 
 	p := freePort(t)
-	cmd := command("-i", "-p", filepath.Join(dir, "pid2"), "/dev/stdin")
+	cmd := command("-i", "-e", "-p", filepath.Join(dir, "pid2"), "/dev/stdin")
 	cmd.Stdin = strings.NewReader(in("%d stream tcp nowait $me /bin/cat cat\n", p))
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	log := newJournal()
+	go log.readFrom(stderr)
 	eventually(t, "listening", func() bool { return len(inodes(t, "tcp", p)) > 0 })
+	log.wait(t, 0, "started with 1 services")
+	cmd.Process.Signal(unix.SIGHUP)
+	log.wait(t, 0, "inetd: /dev/stdin can be read only once: nothing is changed")
+	wantAnswer(t, "tcp", local(p), "hello\n", "hello\n")
 	cmd.Process.Signal(unix.SIGTERM)
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("inetd -i with its services from a pipe = %v", err)

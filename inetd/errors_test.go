@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // One of each kind of mistake: each has its line with file and line number,
@@ -225,7 +227,7 @@ func TestTcpdLimits(t *testing.T) {
 		{"other", "rlimit_as = 64M", ""},
 	} {
 		file := filepath.Join(dir, "conf")
-		text := fmt.Sprintf("service x\n{\n\ttype = UNLISTED\n\tport = 7001\n\tprotocol = tcp\n\tsocket_type = stream\n\twait = no\n\tuser = %s\n\tserver = %s\n\t%s\n}\n", me, filepath.Join(dir, tt.server), tt.limit)
+		text := fmt.Sprintf("service x\n{\n\ttype = UNLISTED\n\tport = 7001\n\tprotocol = tcp\n\tsocket_type = stream\n\twait = no\n\tuser = %s\n\tflags = NAMEINARGS\n\tserver_args = %s\n\tserver = %s\n\t%s\n}\n", me, filepath.Join(dir, "other"), filepath.Join(dir, tt.server), tt.limit)
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -233,5 +235,70 @@ func TestTcpdLimits(t *testing.T) {
 		if status != 0 || (out == "") != (tt.want == "") || !strings.Contains(out, tt.want) {
 			t.Errorf("inetd -t of %s with %s = %d, %q, want %q", tt.server, tt.limit, status, out, tt.want)
 		}
+	}
+}
+
+// What the kernel says when it does not execute a file sends people to look for
+// the wrong thing.
+func TestPrograms(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, tt := range []struct {
+		text string
+		mode os.FileMode
+		want string
+	}{
+		{"#!/bin/sh\r\necho hi\r\n", 0o755, `its interpreter "/bin/sh\r" does not exist`},
+		{"#! /usr/bin/pyhton3 -u\n", 0o755, `its interpreter "/usr/bin/pyhton3" does not exist`},
+		{"#!\n", 0o755, "no interpreter is behind its #!"},
+		{"echo hi\n", 0o755, "is no program: the first line of a script is #! and its interpreter"},
+		{"", 0o755, "is no program: the first line of a script is #! and its interpreter"},
+		{"#!/bin/sh\n", 0o644, "permission denied: it is not executable (chmod +x)"},
+		{"#! /bin/sh -e\n", 0o755, ""},
+		{"#!/bin/sh", 0o711, ""},
+		{"\x7fELF\x02\x01\x01\x00", 0o755, ""},
+	} {
+		prog := filepath.Join(dir, "prog")
+		os.Remove(prog)
+		if err := os.WriteFile(prog, []byte(tt.text), tt.mode); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, "conf")
+		if err := os.WriteFile(file, fmt.Appendf(nil, "7001 stream tcp nowait %s %s prog\n", me, prog), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		want := ""
+		if tt.want != "" {
+			want = fmt.Sprintf("%s:1:%d: warning: program: %s: %s\n", file, len("7001 stream tcp nowait ")+len(me)+2, prog, tt.want)
+		}
+		if out, status := checked(t, file); status != 0 || out != want {
+			t.Errorf("inetd -t of a program %q, mode %o = %d, %q, want %q", tt.text, tt.mode, status, out, want)
+		}
+	}
+}
+
+// A number has a group of its own only where passwd(5) knows it.
+func TestUserNumbers(t *testing.T) {
+	t.Parallel()
+	file, _ := writeConf(t, "7001 stream tcp nowait 4000000001 /bin/cat cat\n7002 stream tcp nowait 4000000001:4000000001 /bin/cat cat\necho stream tcp nowait 4000000001 internal\n")
+	want := file + ":1:24: warning: user: user 4000000001 has no passwd entry: give a group too: not served until there is\n"
+	if out, status := checked(t, file); status != 0 || out != want {
+		t.Errorf("inetd -t = %d, %q, want %q", status, out, want)
+	}
+}
+
+// Whoever starts the daemon sees what it will not serve, also where there is no
+// log.
+func TestErrorsAtStart(t *testing.T) {
+	t.Parallel()
+	file, pidFile := writeConf(t, in("nosuch stream tcp nowait root /bin/cat cat\n7002 stream tcp nowait $me /missing missing\n"))
+	subreaper(t)
+	out, status := output(command("-p", pidFile, file))
+	pid := readPid(t, pidFile)
+	defer unix.Wait4(pid, nil, 0, nil)
+	defer unix.Kill(pid, unix.SIGKILL)
+	want := file + ":1:1: service: \"nosuch\" is neither a port number nor in /etc/services for tcp\n"
+	if status != 0 || out != want {
+		t.Errorf("start = %d, %q, want %q", status, out, want)
 	}
 }

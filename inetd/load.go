@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -88,7 +89,9 @@ func (ld *loader) load() (*config, error) {
 			cfg.problems.Errorf(svc.Pos, conf.FieldAccess, "%s: %w", svc.Label(), err)
 			continue
 		}
-		sp.unusable = ld.identify(sp, db) // the checks have warned
+		if sp.unusable = ld.identify(sp, db); sp.unusable != nil && sp.builtin != nil { // of others the checks have told
+			cfg.problems.Warnf(svc.Pos, conf.FieldUser, "%w: not served with -W until there is", sp.unusable)
+		}
 		if err := ld.resolve(sp, db); err != nil {
 			sp.unusable = err
 		}
@@ -139,21 +142,31 @@ func expand(args []string) ([]string, error) {
 	return files, nil
 }
 
-// readableAgain fails for a pipe and for what another process finds under the
-// name of a descriptor: the daemon reads its files once more than the one who
-// starts it.
+// readableAgain fails for a pipe, which is empty the second time.
 func readableAgain(files []string) error {
 	for _, name := range files {
-		fi, err := os.Stat(name)
-		if err != nil {
-			continue // said when it is read
-		}
-		if fi.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0 || name == "/dev/stdin" || strings.HasPrefix(name, "/dev/fd/") || strings.HasPrefix(name, "/proc/self/fd/") {
-			return fmt.Errorf("%s can be read only once: give a file, or -i to stay in the foreground", name)
+		// What is not there is said when it is read.
+		if fi, err := os.Stat(name); err == nil && fi.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0 {
+			return onlyOnce(name)
 		}
 	}
 	return nil
 }
+
+// readableElsewhere fails for a pipe too, and for what another process finds
+// under the name of a descriptor: to detach is to start another.
+func readableElsewhere(files []string) error {
+	for _, name := range files {
+		if name == "/dev/stdin" || strings.HasPrefix(name, "/dev/fd/") || strings.HasPrefix(name, "/proc/self/fd/") {
+			return onlyOnce(name)
+		}
+	}
+	return readableAgain(files)
+}
+
+type onlyOnce string
+
+func (name onlyOnce) Error() string { return string(name) + " can be read only once" }
 
 // environment tells the checks about this machine.
 func environment(db *names.DB) *conf.Env {
@@ -165,6 +178,7 @@ func environment(db *names.DB) *conf.Env {
 		Network:  db.Network,
 		User:     func(name string) error { _, err := db.UserID(name); return err },
 		Group:    func(name string) error { _, err := db.GroupID(name); return err },
+		Identity: func(user, group string) error { _, err := db.Identity(user, group); return err },
 		Proto:    func(name string) bool { _, ok := db.Proto(name); return ok },
 		Program: func(path string) error {
 			err, ok := programs[path]
@@ -174,6 +188,7 @@ func environment(db *names.DB) *conf.Env {
 			}
 			return err
 		},
+		DaemonDir: realDaemonDir,
 		Internal: func(name string, t conf.Socktype) bool {
 			b := services.Lookup(name)
 			return b != nil && (t == conf.Stream && b.HasStream() || t == conf.Dgram && b.HasDatagram())
@@ -191,7 +206,38 @@ func executable(path string) error {
 		return errors.New("is a directory")
 	}
 	if fi.Mode()&0o111 == 0 {
-		return fs.ErrPermission
+		return errors.New("permission denied: it is not executable (chmod +x)")
+	}
+	if !fi.Mode().IsRegular() {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil // to be executed it need not be readable
+	}
+	defer f.Close()
+	return interpreted(f)
+}
+
+// interpreted says what keeps the kernel from executing a script. It is told as
+// if the script itself were missing.
+func interpreted(f io.Reader) error {
+	var head [256]byte
+	n, _ := io.ReadFull(f, head[:])
+	line, _, _ := strings.Cut(string(head[:n]), "\n")
+	line, script := strings.CutPrefix(line, "#!")
+	if !script {
+		if !strings.Contains(string(head[:n]), "\x00") {
+			return errors.New("is no program: the first line of a script is #! and its interpreter")
+		}
+		return nil
+	}
+	words := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
+	if len(words) == 0 {
+		return errors.New("no interpreter is behind its #!")
+	}
+	if _, err := os.Stat(words[0]); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("its interpreter %q does not exist", words[0])
 	}
 	return nil
 }

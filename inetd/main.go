@@ -216,12 +216,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	// A service manager that is told when the daemon is ready watches the
-	// process it started.
-	if os.Getenv(notifyEnv) != "" {
+	// process it started, and a container ends with its first process.
+	first := os.Getpid() == 1
+	if os.Getenv(notifyEnv) != "" || first {
 		o.foreground = true
 	}
-	if os.Getpid() == 1 && o.foreground {
-		status, err := asInit()
+	if first {
+		status, err := asInit(o)
 		if err != nil {
 			fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		}
@@ -253,11 +254,19 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	}
 	if !o.foreground && parent == nil {
 		// What keeps the daemon from starting is said while somebody listens.
-		if err := readableAgain(o.files); err != nil {
+		if err := readableElsewhere(o.files); err != nil {
+			return fmt.Errorf("%w: give a file, or -i to stay in the foreground", err)
+		}
+		cfg, err := ld.load()
+		if err != nil {
 			return err
 		}
-		if _, err := ld.load(); err != nil {
-			return err
+		if !o.stderr {
+			for _, p := range cfg.problems {
+				if !p.Warning {
+					fmt.Fprintln(stderr, p)
+				}
+			}
 		}
 		return detach(o)
 	}
@@ -306,7 +315,11 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	if err := cmp.Or(pidErr, pid.write()); err != nil {
 		s.log.warn("pid file: %v", err)
 	}
-	s.log.info("started with %d services", len(s.entries))
+	started := s.log.info
+	if len(s.entries) == 0 {
+		started = s.log.warn
+	}
+	started("started with %d services", len(s.entries))
 	if parent != nil {
 		io.WriteString(parent, ready)
 		parent.Close()

@@ -20,7 +20,11 @@ func (s *server) reload() {
 	s.loading = true
 	s.notify.reloading()
 	go func() {
-		cfg, err := s.load()
+		var cfg *config
+		err := readableAgain(s.opts.files)
+		if err == nil {
+			cfg, err = s.load()
+		}
 		s.set.Post(func() {
 			s.loading = false
 			s.lift()

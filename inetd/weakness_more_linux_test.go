@@ -102,18 +102,21 @@ func TestAsInit(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root for process numbers of its own")
 	}
-	p := freePort(t)
-	dir := t.TempDir()
-	cmd := command("-d", "-p", filepath.Join(dir, "pid"))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
-	d := startIn(t, dir, in("%d stream tcp4 nowait.0 $me /bin/sh sh -c 'sleep 0.1 </dev/null >/dev/null 2>&1 & echo alone'\n", p), cmd)
-	for range 10 {
-		wantAnswer(t, "tcp4", local(p), "", "alone\n")
-	}
-	eventually(t, "no process but the daemon left, alive or dead", func() bool { return len(d.proc().children()) == 1 })
-	// And the ends of servers are told still.
-	if n := d.log.count(0, "exit status 0"); n != 10 {
-		t.Errorf("the log tells how %d of 10 servers ended", n)
+	// To detach would be the end of the container.
+	for _, flag := range []string{"-d", "-e"} {
+		p := freePort(t)
+		dir := t.TempDir()
+		cmd := command(flag, "-p", filepath.Join(dir, "pid"))
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+		d := startIn(t, dir, in("%d stream tcp4 nowait.0 $me /bin/sh sh -c 'sleep 0.1 </dev/null >/dev/null 2>&1 & echo alone; exit 7'\n", p), cmd)
+		for range 10 {
+			wantAnswer(t, "tcp4", local(p), "", "alone\n")
+		}
+		eventually(t, "no process but the daemon left, alive or dead", func() bool { return len(d.proc().children()) == 1 })
+		// And the ends of servers are told still.
+		if n := d.log.count(0, "exit status 7"); n != 10 {
+			t.Errorf("%s: the log tells how %d of 10 servers ended", flag, n)
+		}
 	}
 }
 

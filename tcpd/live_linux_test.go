@@ -514,6 +514,7 @@ func TestPatience(t *testing.T) {
 		{"listening", "listen", "ALL: ALL\n", nil, true, "+ <84>svc[PID] refused connect from unknown (unknown)"},
 		{"no socket", "null", "", nil, true, "+ <83>svc[PID] getpeername: Socket operation on non-socket"},
 		{"no daemon", "tcp4", "", []string{"/nonexistent/svc"}, true, "+ <83>svc[PID] error: cannot execute /nonexistent/svc: No such file or directory"},
+		{"itself", "tcp4", "", []string{program(t, "patient")}, true, "+ <83>patient[PID] error: " + program(t, "patient") + " would start itself: name the server behind it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

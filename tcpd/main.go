@@ -79,6 +79,11 @@ func run(argv []string) {
 		return
 	}
 	log.Print(v.AllowSeverity, "connect from "+who)
+	if isSelf(path) {
+		log.Print(syslog.Err, "error: "+path+" would start itself: name the server behind it")
+		leave(&sock)
+		return
+	}
 	argv[0] = name
 	err = syscall.Exec(path, argv, syscall.Environ())
 	log.Print(syslog.Err, "error: cannot execute "+path+": "+errtext.Of(err))
@@ -92,6 +97,14 @@ func daemon(argv0 string) (path, name string) {
 		return argv0, argv0[strings.LastIndexByte(argv0, '/')+1:]
 	}
 	return realDaemonDir + "/" + argv0, argv0
+}
+
+// isSelf says whether path is this program, which would go round for ever. Other
+// systems than Linux do not tell.
+func isSelf(path string) bool {
+	var there, here syscall.Stat_t
+	return syscall.Stat(path, &there) == nil && syscall.Stat("/proc/self/exe", &here) == nil &&
+		there.Dev == here.Dev && there.Ino == here.Ino
 }
 
 func addr(e *libwrap.Endpoint) string {

@@ -13,6 +13,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"io"
 	"log"
@@ -39,6 +40,11 @@ func main() {
 // serve answers datagrams until none has come for the idle time. It returns
 // nil then, and an error when descriptor 0 is no socket it can read.
 func serve(idle time.Duration) error {
+	if t, err := syscall.GetsockoptInt(0, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil {
+		return err
+	} else if t != syscall.SOCK_DGRAM {
+		return errors.New("not started for datagrams: inetd.conf must say dgram udp wait")
+	}
 	// Other inetds may leave the socket non-blocking.
 	if err := syscall.SetNonblock(0, false); err != nil {
 		return err

@@ -21,12 +21,17 @@ type Env struct {
 	RPC func(name string) (program uint32, ok bool)
 	// User and Group say whether a name or number may be used.
 	User, Group func(name string) error
+	// Identity says what keeps a server from running as a user, with the user's
+	// own group or another.
+	Identity func(user, group string) error
 	// Internal says whether there is a built-in of that name and type.
 	Internal func(name string, t Socktype) bool
 	// InternalArgs says what is wrong with the arguments of a built-in.
 	InternalArgs func(name string, args []string) error
 	// Program says what keeps a path from being executed.
 	Program func(path string) error
+	// DaemonDir is where tcpd looks for names without a slash.
+	DaemonDir string
 	// Proto says whether protocols(5) has the name.
 	Proto func(name string) bool
 	// Network finds a name of networks(5). It may be nil.
@@ -172,7 +177,11 @@ func (e *Env) checkInternal(s *Service, at func(string) Pos, l *ErrorList) {
 			return
 		}
 	}
-	l.Errorf(at(FieldProgram), FieldProgram, "there is no internal %s service %q", s.Socktype, names[0])
+	hint := ""
+	if len(s.Args) == 0 && s.Xinetd == nil {
+		hint = ": another may be named behind internal"
+	}
+	l.Errorf(at(FieldProgram), FieldProgram, "there is no internal %s service %q%s", s.Socktype, names[0], hint)
 }
 
 func (e *Env) checkWait(s *Service, at func(string) Pos, l *ErrorList) {
@@ -204,20 +213,11 @@ func (e *Env) checkIdentity(s *Service, at func(string) Pos, l *ErrorList) {
 	if s.Class != "" {
 		l.Warnf(at(FieldUser), FieldUser, "login class %q is ignored: this system has none", s.Class)
 	}
-	if s.User == "" && s.Xinetd != nil {
+	if s.Internal != "" || s.User == "" && s.Xinetd != nil {
 		return // nothing runs as anybody
 	}
-	until := "not served until there is"
-	if s.Internal != "" && s.Xinetd == nil {
-		until = "not served with -W until there is"
-	}
-	if err := e.User(s.User); err != nil {
-		l.Warnf(at(FieldUser), FieldUser, "%w: %s", err, until)
-	}
-	if s.Group != "" {
-		if err := e.Group(s.Group); err != nil {
-			l.Warnf(at(FieldUser), FieldUser, "%w: %s", err, until)
-		}
+	if err := e.Identity(s.User, s.Group); err != nil {
+		l.Warnf(at(FieldUser), FieldUser, "%w: not served until there is", err)
 	}
 }
 
@@ -228,6 +228,31 @@ func (e *Env) checkProgram(s *Service, at func(string) Pos, l *ErrorList) {
 	}
 	if err := e.Program(s.Program); err != nil {
 		l.Warnf(at(FieldProgram), FieldProgram, "%s: %w", s.Program, bare(err))
+	}
+	name, argv0 := filepath.Base(s.Program), s.Args[0]
+	switch {
+	case name == "tcpd":
+		e.checkBehindTcpd(s, at, l)
+	case argv0[:min(1, len(argv0))] == "/" && filepath.Base(argv0) != name, argv0[:min(1, len(argv0))] == "-" && argv0[1:] != name:
+		// For python3 /usr/local/bin/x.py it is clients who say what the program is.
+		l.Warnf(at(FieldArgs), FieldArgs, "%q is the name that %s is called by, argv[0], and no argument: write %s %[1]s", argv0, name, name)
+	}
+}
+
+// checkBehindTcpd looks at what tcpd becomes.
+func (e *Env) checkBehindTcpd(s *Service, at func(string) Pos, l *ErrorList) {
+	behind := s.Args[0]
+	if !filepath.IsAbs(behind) {
+		behind = e.DaemonDir + "/" + behind
+	}
+	if filepath.Base(behind) == "tcpd" {
+		how := ""
+		if s.Xinetd != nil {
+			how = ", with flags = NAMEINARGS"
+		}
+		l.Errorf(at(FieldArgs), FieldArgs, "tcpd would start itself, for ever: name the server behind it, by its path or by a name in %s%s", e.DaemonDir, how)
+	} else if err := e.Program(behind); err != nil {
+		l.Warnf(at(FieldArgs), FieldArgs, "behind tcpd: %s: %w", behind, bare(err))
 	}
 }
 

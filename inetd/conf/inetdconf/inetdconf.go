@@ -214,6 +214,10 @@ func (p *parser) positional(words []word) {
 		}
 		return
 	}
+	if len(words) > 3 && isWait(words[2]) && !isWait(words[3]) {
+		p.errs.Errorf(words[2].pos, conf.FieldProto, "missing: %q stands where tcp, udp or another protocol belongs", words[2].text)
+		return
+	}
 	if len(words) < len(positions) {
 		missing := positions[len(words)]
 		end := words[len(words)-1]
@@ -317,6 +321,8 @@ func (p *parser) protocol(d *draft, w word) {
 			p.buffer(&d.SndBuf, key, v)
 		case "rcvbuf":
 			p.buffer(&d.RcvBuf, key, v)
+		case "tcp", "udp":
+			p.errs.Errorf(w.pos, conf.FieldProto, "%q: an entry has one protocol: write a line for each", w.text)
 		default:
 			p.errs.Errorf(w.pos, conf.FieldProto, "%q: expected sndbuf=N or rcvbuf=N", opt)
 		}
@@ -468,15 +474,25 @@ func (p *parser) unix(d *draft, w word) {
 	}
 }
 
+// cutWait takes the limits off wait or nowait.
+func cutWait(w word) (word, limits string) {
+	if i := strings.IndexAny(w.text, ".:/"); i >= 0 {
+		return w.text[:i], w.text[i:]
+	}
+	return w.text, ""
+}
+
+func isWait(w word) bool {
+	word, _ := cutWait(w)
+	return word == "wait" || word == "nowait"
+}
+
 // wait reads wait|nowait[(.|:)rate][/servers[/client-rate[/client-servers]]]:
 // the BSDs' and GNU's starts a minute, then FreeBSD's servers at a time, starts
 // a minute of one client and servers of one client. Both may be given, and a
 // number left out keeps its default.
 func (p *parser) wait(d *draft, w word) {
-	word, suffix := w.text, ""
-	if i := strings.IndexAny(word, ".:/"); i >= 0 {
-		word, suffix = word[:i], word[i:]
-	}
+	word, suffix := cutWait(w)
 	switch word {
 	case "wait":
 		d.Wait = true

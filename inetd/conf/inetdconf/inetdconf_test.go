@@ -40,6 +40,18 @@ func known(names string) func(string) error {
 	}
 }
 
+var (
+	knownUser  = known("root nobody guest tty news backup gitd telnetd identd uucp _httpd _spamd _identd _fingerd _walld dot.ted ann 0")
+	knownGroup = known("wheel tty kmem nogroup news scanner ted staff 0")
+)
+
+func knownIdentity(user, group string) error {
+	if err := knownUser(user); err != nil || group == "" {
+		return err
+	}
+	return knownGroup(group)
+}
+
 var env = &conf.Env{
 	Port: func(name, proto string) (uint16, string, bool) {
 		p, ok := ports[name+"/"+proto]
@@ -56,9 +68,11 @@ var env = &conf.Env{
 		}
 		return ""
 	},
-	RPC:   func(name string) (uint32, bool) { n, ok := programs[name]; return n, ok },
-	User:  known("root nobody guest tty news backup gitd telnetd identd uucp _httpd _spamd _identd _fingerd _walld dot.ted ann 0"),
-	Group: known("wheel tty kmem nogroup news scanner ted staff 0"),
+	RPC:       func(name string) (uint32, bool) { n, ok := programs[name]; return n, ok },
+	User:      knownUser,
+	Group:     knownGroup,
+	Identity:  knownIdentity,
+	DaemonDir: "/usr/sbin",
 	Internal: func(name string, t conf.Socktype) bool {
 		switch name {
 		case "echo", "discard", "daytime", "time", "chargen":
@@ -163,6 +177,14 @@ func TestProblems(t *testing.T) {
 		{"65536 stream tcp nowait root /bin/cat\n", []string{"1:1: service: port 65536 is not in 1 to 65535"}, 0},
 		{"65535 stream tcp nowait root /bin/cat\n", nil, 1},
 		{"70000 stream tcp nowait root /bin/cat\n", []string{"1:1: service: port 70000 is not in 1 to 65535"}, 0},
+		{"ftp stream nowait root /bin/cat cat\n", []string{`1:12: protocol: missing: "nowait" stands where tcp, udp or another protocol belongs`}, 0},
+		{"echo stream nowait.40 root internal\n", []string{`1:13: protocol: missing: "nowait.40" stands where tcp, udp or another protocol belongs`}, 0},
+		{"ftp stream wait wait root /bin/cat\n", []string{`1:12: protocol: "wait" is not a protocol: expected tcp, udp (with 4, 6 or 46 after it), unix or rpc/tcp, rpc/udp`}, 0},
+		{"ftp stream tcp,udp nowait root /bin/cat\n", []string{`1:12: protocol: "tcp,udp": an entry has one protocol: write a line for each`}, 0},
+		{"ftp\u00a0stream tcp nowait root /bin/cat\n", []string{"1:4: U+00A0 is no blank: fields stand between spaces or tabs"}, 0},
+		{"ftp stream tcp nowait root /bin/sh\u3000sh\n", []string{"1:35: U+3000 is no blank: fields stand between spaces or tabs"}, 0},
+		{"ftp stream tcp nowait root /bin/sh sh “-c”\n", []string{"1:39: warning: \"“-c”\" has U+201C in it, which is no blank and no quote"}, 1},
+		{"ftp stream tcp nowait root /bin/sh sh 'a\u3000b' é\n", nil, 1},
 		{"127.0.0.1: stream tcp nowait root /bin/cat\n", []string{"1:1: service: the name of the service is missing", `1:1: service: "" is neither a port number nor in /etc/services for tcp`}[:1], 0},
 		{"a,,b:ftp stream tcp nowait root /bin/cat\n", []string{`1:1: host: an address is empty in "a,,b"`}, 0},
 		{":ftp stream tcp nowait root /bin/cat\n", []string{`1:1: host: an address is empty in ""`}, 0},
@@ -210,7 +232,7 @@ func TestProblems(t *testing.T) {
 		{"tcpmux/+echo stream tcp nowait root internal\n", nil, 1},
 
 		// Users.
-		{"echo stream tcp nowait nosuch internal\n", []string{`1:24: warning: user: unknown "nosuch": not served with -W until there is`}, 1},
+		{"echo stream tcp nowait nosuch internal\n", nil, 1},
 		{"ftp stream tcp nowait nosuch /bin/cat\n", []string{`1:23: warning: user: unknown "nosuch": not served until there is`}, 1},
 		{"ftp stream tcp nowait root:nosuch /bin/cat\n", []string{`1:23: warning: user: unknown "nosuch": not served until there is`}, 1},
 		{"ftp stream tcp nowait root.nosuch /bin/cat\n", []string{`1:23: warning: user: unknown "nosuch": not served until there is`}, 1},
@@ -223,8 +245,18 @@ func TestProblems(t *testing.T) {
 		{"ftp stream tcp nowait root bin/cat cat\n", []string{`1:28: warning: program: "bin/cat": read as /bin/cat, the daemon's directory being /`}, 1},
 		{"ftp stream tcp nowait root cat cat\n", []string{`1:28: program: "cat": expected internal or a path that starts with /`}, 0},
 		{"ftp stream tcp nowait root /missing/cat cat\n", []string{"1:28: warning: program: /missing/cat: file does not exist"}, 1},
-		{"ftp stream tcp nowait root internal\n", []string{`1:28: program: there is no internal stream service "ftp"`}, 0},
+		{"ftp stream tcp nowait root internal\n", []string{`1:28: program: there is no internal stream service "ftp": another may be named behind internal`}, 0},
 		{"ftp stream tcp nowait root internal magic\n", []string{`1:28: program: there is no internal stream service "magic"`}, 0},
+		{"ftp stream tcp nowait root /usr/sbin/tcpd /missing/ftpd -l\n", []string{"1:43: warning: arguments: behind tcpd: /missing/ftpd: file does not exist"}, 1},
+		{"ftp stream tcp nowait root /usr/sbin/tcpd ftpd\n", nil, 1},
+		{"ftp stream tcp nowait root /usr/sbin/tcpd\n", []string{"1:28: arguments: tcpd would start itself, for ever: name the server behind it, by its path or by a name in /usr/sbin"}, 0},
+		{"ftp stream tcp nowait root /usr/sbin/tcpd tcpd /bin/ftpd\n", []string{"1:43: arguments: tcpd would start itself, for ever: name the server behind it, by its path or by a name in /usr/sbin"}, 0},
+		{"ftp stream tcp nowait root /usr/sbin/tcpd /usr/sbin/tcpd ftpd\n", []string{"1:43: arguments: tcpd would start itself, for ever: name the server behind it, by its path or by a name in /usr/sbin"}, 0},
+		{"ftp stream tcp nowait root /usr/bin/python3 /root/x.py\n", []string{`1:45: warning: arguments: "/root/x.py" is the name that python3 is called by, argv[0], and no argument: write python3 /root/x.py`}, 1},
+		{"ftp stream tcp nowait root /bin/ls -l\n", []string{`1:36: warning: arguments: "-l" is the name that ls is called by, argv[0], and no argument: write ls -l`}, 1},
+		{"ftp stream tcp nowait root /bin/sh /bin/sh /root/x.sh\n", nil, 1},
+		{"ftp stream tcp nowait root /bin/sh -sh\n", nil, 1},
+		{"ftp stream tcp nowait root /bin/sh ''\n", nil, 1},
 		{"auth stream tcp nowait root internal auth -bad\n", []string{"1:38: arguments: unknown option -bad"}, 0},
 		{"daytime stream tcp nowait root internal # my comment\n", []string{`1:41: warning: arguments: a comment starts in the first column: "#" and what follows is ignored`}, 1},
 		{"auth stream tcp nowait root internal auth -r #comment\n", []string{`1:46: warning: arguments: a comment starts in the first column: "#comment" and what follows is ignored`}, 1},

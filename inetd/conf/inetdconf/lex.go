@@ -2,6 +2,9 @@ package inetdconf
 
 import (
 	"bytes"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"inetd/inetd/conf"
 )
@@ -41,6 +44,24 @@ func trimLeft(b []byte) []byte { return bytes.TrimLeft(b, " \t") }
 
 func blank(c byte) bool { return c == ' ' || c == '\t' }
 
+// typeset finds what comes from a page with a text and is not what it looks
+// like. It is false where that spoils the entry.
+func (p *parser) typeset(w word, n int) bool {
+	i := strings.IndexFunc(w.text, func(r rune) bool { return r >= 0x80 && (unicode.IsSpace(r) || r == '“' || r == '”') })
+	if i < 0 {
+		return true
+	}
+	r, _ := utf8.DecodeRuneInString(w.text[i:])
+	if unicode.IsSpace(r) && n < len(positions) {
+		p.bad = true
+		w.pos.Col += i
+		p.errs.Errorf(w.pos, "", "%U is no blank: fields stand between spaces or tabs", r)
+		return false
+	}
+	p.errs.Warnf(w.pos, "", "%q has %U in it, which is no blank and no quote", w.text, r)
+	return true
+}
+
 // split cuts a line into words at blanks. Quotes, single or double, may start
 // anywhere in a word, keep blanks together and are removed; there is no escape
 // (NetBSD's rule, which holds FreeBSD's and GNU's common cases). A quote that
@@ -79,6 +100,9 @@ func (p *parser) split(l line) []word {
 			return nil
 		}
 		w.text = string(text)
+		if !w.quoted && !p.typeset(w, len(words)) {
+			return nil
+		}
 		words = append(words, w)
 	}
 	return words

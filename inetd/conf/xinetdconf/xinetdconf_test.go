@@ -2,6 +2,7 @@ package xinetdconf
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -68,8 +69,9 @@ func testEnv(t testing.TB) *conf.Env {
 			n := map[string]uint32{"rstatd": 100001, "rusersd": 100002}[name]
 			return n, n != 0
 		},
-		User:  known,
-		Group: known,
+		User:     known,
+		Group:    known,
+		Identity: func(user, group string) error { return cmp.Or(known(user), known(group)) },
 		Internal: func(name string, typ conf.Socktype) bool {
 			return slices.Contains([]string{"echo", "discard", "chargen", "daytime", "time"}, name) || name == "tcpmux" && typ == conf.Stream
 		},
