@@ -95,8 +95,9 @@ func (s *server) acceptOne(l *listener) bool {
 }
 
 // connect makes a conn of the datagram at the head of the queue: a socket of
-// its own that is connected to the peer, from the address that was asked, so
-// that further datagrams of that peer go to the one server it gets.
+// its own that is connected to the peer, so that further datagrams of that peer
+// go to the one server it gets. At all addresses of the host it is the kernel
+// that chooses the one to answer from.
 func (s *server) connect(l *listener) {
 	s.unwatch(l)
 	defer s.watch(l)

@@ -118,6 +118,9 @@ func (s *server) screen(c conn) {
 	}
 	if e.wrapped.daemon != "" {
 		q.request = s.request(c)
+		if c.l.addr.Type == sock.Dgram {
+			q.request.User = "unknown" // as in tcpd: ident knows TCP only
+		}
 		q.log = s.wrapLog(e)
 		q.shell = e.shell
 		q.request.Run = q.shell.Run
@@ -151,10 +154,16 @@ func (s *server) screen(c conn) {
 			}
 			full := c.e.tally.Full()
 			s.unhold(c)
-			if !c.own && (c.l.fd != c.fd || e.spec != spec) {
+			switch {
+			case !c.own && (c.l.fd != c.fd || c.l.entry != e || e.spec != spec):
 				return // a reload closed it, or it is another's: the loop finds the client again
+			case !c.own || e.spec.same(spec):
+				s.decided(c, &q)
+			case c.l.addr.Type == sock.Dgram:
+				s.drop(c) // what it is made for may be no program any more
+			default:
+				s.screen(c) // what was asked is not what is to be served now
 			}
-			s.decided(c, &q)
 			if full {
 				s.watchAll(c.e)
 			}

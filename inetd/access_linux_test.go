@@ -638,3 +638,51 @@ func TestAccessDatagram(t *testing.T) {
 		}
 	})
 }
+
+// A client is served by what it was asked for: one that a reload overtakes is
+// asked about again.
+func TestAccessReload(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		wrappedHost(t, "open: ALL: spawn (touch /run/asked; until test -e /run/go; do sleep 0.01; done)\nALL: ALL: DENY\n", "")
+		conf := "7777 stream tcp4 nowait root /bin/echo %s %[1]s\n"
+		d := start(t, fmt.Sprintf(conf, "open"), "-l")
+		c := dial(t, "tcp4", "127.0.0.1:7777")
+		eventually(t, "the client is being asked about", func() bool { _, err := os.Stat("/run/asked"); return err == nil })
+		d.write(fmt.Sprintf(conf, "secret"))
+		d.hup()
+		put(t, "/run/go", "", 0o644)
+		if got, _ := io.ReadAll(c); len(got) > 0 {
+			t.Errorf("a client that may have open gets %q", got)
+		}
+		d.log.wait(t, 0, "refused connection from 127.0.0.1")
+	})
+}
+
+// Who sent a datagram is not asked who it was, since it may be anybody.
+func TestAccessDatagramIdent(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		wrappedHost(t, "ALL: ann@ALL: DENY\nALL: ALL: rfc931 10\n", "ALL: ALL\n")
+		ident, err := net.Listen("tcp4", "127.0.0.1:113")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ident.Close()
+		asked := make(chan bool, 1)
+		go func() {
+			_, err := ident.Accept()
+			asked <- err == nil
+		}()
+		start(t, in("7777 dgram udp4 wait root $self srv.datagrams 1\n"), "-l")
+		c := dial(t, "udp4", "127.0.0.1:7777")
+		io.WriteString(c, "hello")
+		var b [64]byte
+		c.SetReadDeadline(time.Now().Add(patience))
+		if n, err := c.Read(b[:]); !strings.HasSuffix(string(b[:n]), " hello") {
+			t.Errorf("answer = %q, %v", b[:n], err)
+		}
+		ident.Close()
+		if <-asked {
+			t.Error("the sender of a datagram was asked for its user")
+		}
+	})
+}

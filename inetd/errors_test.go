@@ -9,8 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // One of each kind of mistake: each has its line with file and line number,
@@ -274,31 +272,5 @@ func TestPrograms(t *testing.T) {
 		if out, status := checked(t, file); status != 0 || out != want {
 			t.Errorf("inetd -t of a program %q, mode %o = %d, %q, want %q", tt.text, tt.mode, status, out, want)
 		}
-	}
-}
-
-// A number has a group of its own only where passwd(5) knows it.
-func TestUserNumbers(t *testing.T) {
-	t.Parallel()
-	file, _ := writeConf(t, "7001 stream tcp nowait 4000000001 /bin/cat cat\n7002 stream tcp nowait 4000000001:4000000001 /bin/cat cat\necho stream tcp nowait 4000000001 internal\n")
-	want := file + ":1:24: warning: user: user 4000000001 has no passwd entry: give a group too: not served until there is\n"
-	if out, status := checked(t, file); status != 0 || out != want {
-		t.Errorf("inetd -t = %d, %q, want %q", status, out, want)
-	}
-}
-
-// Whoever starts the daemon sees what it will not serve, also where there is no
-// log.
-func TestErrorsAtStart(t *testing.T) {
-	t.Parallel()
-	file, pidFile := writeConf(t, in("nosuch stream tcp nowait root /bin/cat cat\n7002 stream tcp nowait $me /missing missing\n"))
-	subreaper(t)
-	out, status := output(command("-p", pidFile, file))
-	pid := readPid(t, pidFile)
-	defer unix.Wait4(pid, nil, 0, nil)
-	defer unix.Kill(pid, unix.SIGKILL)
-	want := file + ":1:1: service: \"nosuch\" is neither a port number nor in /etc/services for tcp\n"
-	if status != 0 || out != want {
-		t.Errorf("start = %d, %q, want %q", status, out, want)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"inetd/inetd/sock"
 )
 
@@ -117,6 +119,9 @@ func (s *server) close(l *listener) {
 		l.retry = nil
 	}
 	if l.fd < 0 {
+		if l.refusing {
+			sock.Close(-1, l.addr, l.path)
+		}
 		return
 	}
 	s.unpublish(l)
@@ -134,6 +139,9 @@ func (s *server) setMode(l *listener) {
 		return
 	}
 	sock.SetNonblock(l.fd, !l.entry.Wait)
+	if l.addr.Type == sock.Dgram && l.addr.IP.Port() != 0 && sock.Disconnect(l.fd) {
+		s.log.warn("%s: the last server left the socket to one client only", l.entry.label)
+	}
 	if l.entry.builtin != nil && l.addr.Type == sock.Dgram && l.addr.Path == "" {
 		if err := sock.EnablePktinfo(l.fd, l.addr.IP.Addr().Is6()); err != nil {
 			s.log.warn("%s: %v", l.entry.label, err)
@@ -157,6 +165,7 @@ func (s *server) watch(l *listener) {
 	}
 	if err := s.set.Watch(l.fd, l); err != nil {
 		s.log.err("%s: %v", e.label, err)
+		s.pause(l)
 		return
 	}
 	l.watched = true
@@ -196,7 +205,11 @@ func (s *server) refuse(l *listener) {
 	s.unwatch(l)
 	fd, err := sock.Refuse(l.fd, l.addr, l.entry.opts)
 	if err != nil {
-		s.close(l) // the path of a unix-domain socket is gone until resume
+		// The path stays, so that nobody else can have it: with no socket behind
+		// it clients are refused.
+		s.unpublish(l)
+		unix.Close(l.fd)
+		l.fd = -1
 	} else {
 		l.fd = fd
 	}

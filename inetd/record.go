@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -215,18 +216,36 @@ func (f *files) write(l fileLine) {
 		return
 	}
 	size := uint64(fi.Size()) + uint64(len(l.text))
+	over := l.r.Soft != 0 && size > l.r.Soft
 	switch {
 	case l.r.Hard != 0 && size > l.r.Hard:
 		f.note(l.r.File, overHard, "%s has its hard limit of %d bytes: logging there stops until it is smaller", l.r.File, l.r.Hard)
 		return
-	case l.r.Soft != 0 && size > l.r.Soft:
+	case over:
 		f.note(l.r.File, overSoft, "%s is over its soft limit of %d bytes", l.r.File, l.r.Soft)
-	default:
+	}
+	if err := writeNow(file, l.text); err != nil {
+		f.note(l.r.File, overHard, "%v", &os.PathError{Op: "write", Path: l.r.File, Err: err})
+	} else if !over {
 		delete(f.full, l.r.File)
 	}
-	if _, err := strings.NewReader(l.text).WriteTo(file); err != nil {
-		f.note(l.r.File, overHard, "%v", err)
+}
+
+// writeNow does not wait for a FIFO that nobody reads, as File.Write does: the
+// lines of all services would wait with it.
+func writeNow(f *os.File, text string) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
 	}
+	n := 0
+	if e := conn.Control(func(fd uintptr) { n, err = unix.Write(int(fd), []byte(text)) }); e != nil {
+		err = e
+	}
+	if err == nil && n < len(text) {
+		err = io.ErrShortWrite
+	}
+	return err
 }
 
 // note says once that a file got into a state.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -73,7 +74,8 @@ func (s *server) apply(cfg *config) diff {
 		e := old[sp.Key()]
 		delete(old, sp.Key())
 		// One that is served everywhere stays so when a name server does not answer.
-		if sp.unusable != nil || sp.unresolved != nil && e != nil && e.unresolved == nil {
+		if sp.unusable != nil || sp.unresolved != nil && e != nil &&
+			(e.unresolved == nil || slices.Equal(e.Hosts, sp.Hosts) && !covers(sp.addrs, e.addrs)) {
 			if e == nil {
 				s.unready = append(s.unready, sp)
 				continue
@@ -162,7 +164,7 @@ func (s *server) adopt(specs []*spec) {
 			}
 		}
 		i := slices.IndexFunc(s.entries, func(e *entry) bool { return e.Key() == sp.Key() })
-		if sp.unusable != nil || sp.unresolved != nil && i >= 0 && slices.Equal(s.entries[i].addrs, sp.addrs) {
+		if sp.unusable != nil || sp.unresolved != nil && i >= 0 && !(covers(sp.addrs, s.entries[i].addrs) && len(sp.addrs) > len(s.entries[i].addrs)) {
 			s.unready = append(s.unready, sp)
 			continue
 		}
@@ -186,6 +188,12 @@ func (s *server) adopt(specs []*spec) {
 	for _, sp := range ready {
 		s.log.info("%s: can be served now (%s)", sp.label, sp.Pos)
 	}
+}
+
+// covers says whether all has what some has: a name server that fails takes no
+// address away.
+func covers(all, some []sock.Addr) bool {
+	return !slices.ContainsFunc(some, func(a sock.Addr) bool { return !slices.Contains(all, a) })
 }
 
 // copy is for asking again while the original serves.
@@ -274,11 +282,24 @@ func (s *server) update(l *listener, e *entry) {
 // reset applies changed socket options to an open socket.
 func (s *server) reset(l *listener) error {
 	o := l.entry.opts
+	if l.opts.Filter != "" && o.Filter == "" {
+		sock.Unfilter(l.fd)
+	}
+	if l.opts.SndBuf != 0 && o.SndBuf == 0 || l.opts.RcvBuf != 0 && o.RcvBuf == 0 {
+		s.log.warn("%s: a buffer keeps its size until the daemon is started anew", l.entry.label)
+	}
 	if err := sock.Set(l.fd, l.addr, o); err != nil {
 		return err
 	}
 	if l.addr.Path != "" {
-		if err := sock.Own(l.addr, o); err != nil {
+		own := o
+		if own.UID < 0 && l.opts.UID >= 0 {
+			own.UID = os.Geteuid()
+		}
+		if own.GID < 0 && l.opts.GID >= 0 {
+			own.GID = os.Getegid()
+		}
+		if err := sock.Own(l.addr, own); err != nil {
 			return err
 		}
 	}

@@ -22,8 +22,9 @@ type cachedState[T any] struct {
 	form     T
 }
 
-// maxCompiled is the largest file that is kept compiled, in bytes.
-const maxCompiled = 256 << 20
+// maxCompiled is the largest file that is kept compiled, in bytes. The compiled
+// form takes up to 75 times as much.
+const maxCompiled = 8 << 20
 
 // get returns the compiled form of the file at path, or, the first time it is
 // asked for, a descriptor to read it from: a program that decides once has no

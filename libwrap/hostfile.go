@@ -14,6 +14,10 @@ const (
 	// deep, and how many one decision reads.
 	maxNesting = 64
 	maxNested  = 10000
+
+	// maxAtOnce is the largest host file, in bytes, for which a decision that
+	// must not take time is made. To read this much takes some 10 ms.
+	maxAtOnce = 256 << 10
 )
 
 // inHostFile looks for the endpoint in a file of host patterns separated by
@@ -29,6 +33,12 @@ func (d *decision) inHostFile(path string, e *Endpoint) bool {
 	if len(d.reading) > 0 {
 		if d.nested++; len(d.reading) >= maxNesting || d.nested > maxNested {
 			d.fail("host file " + path + ": host files are nested too deeply")
+			return false
+		}
+	}
+	if d.now {
+		// Its owner need not be who wrote the table, and can have it read anew.
+		if st, err := statFile(path); err == nil && (!st.regular || st.size > maxAtOnce) && d.block() {
 			return false
 		}
 	}

@@ -21,8 +21,9 @@ func TestStoppedBeforeExec(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// It stops itself: after setsid it is the only one of its group.
-	after := slices.Index(l.names, "setsid") + 1
+	// It stops itself, when it has no more of the daemon than others may have of
+	// it: after setsid it is the only one of its group.
+	after := l.dup + 4
 	l.steps = slices.Insert(l.steps, after, step{unix.SYS_KILL, 0, uintptr(unix.SIGSTOP)})
 	l.names = slices.Insert(l.names, after, "kill")
 	p.launch = l
@@ -33,6 +34,14 @@ func TestStoppedBeforeExec(t *testing.T) {
 	}
 	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err != nil || !strings.Contains(string(stat), ") T ") {
 		t.Errorf("state of the child = %s, %v, want T, stopped", stat, err)
+	}
+	var open []string
+	fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	for _, fd := range fds {
+		open = append(open, fd.Name())
+	}
+	if !slices.Equal(open, []string{"0", "1", "2"}) {
+		t.Errorf("descriptors of the child = %q, %v, want 0, 1 and 2", open, err)
 	}
 	for range 3 { // the plan goes on, with memory of its own
 		f, pid := begin(t, p)

@@ -62,6 +62,7 @@ func vfork(args *cloneArgs, size uintptr, steps *step, course *course) (pid int,
 type launch struct {
 	steps  []step
 	names  []string // of the steps, for errors
+	dup    int      // where the connection becomes 0 to 2
 	keep   []any
 	args   cloneArgs
 	pidfd  int32
@@ -100,6 +101,13 @@ func newLaunch(p *Plan) (*launch, error) {
 		l.keep = append(l.keep, lim)
 		l.add("prlimit", step{unix.SYS_PRLIMIT64, 0, uintptr(r.Resource), uintptr(unsafe.Pointer(lim)), 0})
 	}
+	// From setuid on the user can stop it, and then it must not keep anything of
+	// the daemon's open.
+	l.dup = len(l.steps)
+	for to := range uintptr(3) {
+		l.add("dup3", step{unix.SYS_DUP3, 0, to, 0})
+	}
+	l.add("close_range", step{unix.SYS_CLOSE_RANGE, 3, ^uintptr(0) >> 32, 0})
 	if c := p.cred; c != nil {
 		groups := append([]uint32(nil), c.Groups...)
 		var first uintptr
@@ -110,9 +118,6 @@ func newLaunch(p *Plan) (*launch, error) {
 		l.add("setgroups", step{unix.SYS_SETGROUPS, uintptr(len(groups)), first})
 		l.add("setgid", step{unix.SYS_SETGID, uintptr(c.Gid)})
 		l.add("setuid", step{unix.SYS_SETUID, uintptr(c.Uid)})
-	}
-	for to := range uintptr(3) {
-		l.add("dup3", step{unix.SYS_DUP3, 0, to, 0})
 	}
 	path, err1 := syscall.BytePtrFromString(p.Path)
 	argv, err2 := syscall.SlicePtrFromStrings(p.Argv)
@@ -169,7 +174,7 @@ func startFast(p *Plan, fd int, meanwhile func()) (pid, pidfd int, err error, kn
 	l := p.launch
 	l.steps[0][1] = uintptr(fd + 1)
 	for i := range 3 {
-		l.steps[len(l.steps)-4+i][1] = uintptr(fd)
+		l.steps[l.dup+i][1] = uintptr(fd)
 	}
 	l.course, l.tid = course{}, 1
 	pid, errno := vfork(&l.args, unsafe.Sizeof(l.args), &l.steps[0], &l.course)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -131,10 +132,18 @@ func Bind(a Addr, o Options) (fd int, err error) {
 	return fd, err
 }
 
-// reuse sets SO_REUSEADDR. For two datagram sockets at one address both must
-// have it while the second is bound, and for no other program to take the
-// port after that one of them must not.
+// reuse sets SO_REUSEPORT. For two datagram sockets at one address both must
+// have it while the second is bound, and for no other program of the same user
+// to take the port after that one of them must not. Other users cannot, which
+// SO_REUSEADDR does not ask about.
 func reuse(fd, on int) error {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, on); err != nil {
+		return fmt.Errorf("SO_REUSEPORT: %w", err)
+	}
+	return nil
+}
+
+func reuseAddr(fd, on int) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, on); err != nil {
 		return fmt.Errorf("SO_REUSEADDR: %w", err)
 	}
@@ -163,7 +172,12 @@ func bind(a Addr, o Options, shared bool) (fd int, err error) {
 		}
 	}
 	if shared {
-		if err := reuse(fd, 1); err != nil {
+		if a.Type == Stream {
+			err = reuseAddr(fd, 1)
+		} else {
+			err = reuse(fd, 1)
+		}
+		if err != nil {
 			return fd, err
 		}
 	}
@@ -198,7 +212,11 @@ func bindPath(fd int, a Addr, o Options) error {
 	if err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
-	return Own(a, o)
+	if err := Own(a, o); err != nil {
+		os.Remove(a.Path)
+		return err
+	}
+	return nil
 }
 
 // removeStale removes the socket that a killed server left behind, and nothing
@@ -226,16 +244,6 @@ func removeStale(path string, typ int) error {
 	return os.Remove(path)
 }
 
-// Own gives the path of a unix-domain socket its owner and mode.
-func Own(a Addr, o Options) error {
-	if o.UID >= 0 || o.GID >= 0 {
-		if err := os.Lchown(a.Path, o.UID, o.GID); err != nil {
-			return err
-		}
-	}
-	return chmod(a.Path, o.Mode)
-}
-
 // Set applies the options that need no new socket.
 func Set(fd int, a Addr, o Options) error {
 	for _, b := range []struct {
@@ -261,10 +269,25 @@ func Listen(fd int, a Addr, o Options) error {
 	if a.Type != Stream && a.Type != Seqpacket {
 		return nil
 	}
+	if a.Path == "" && runtime.GOOS == "linux" {
+		if err := reuse(fd, 1); err != nil { // connections inherit it: see Resume
+			return err
+		}
+	}
 	if err := unix.Listen(fd, o.Backlog); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	return nil
+}
+
+// drain throws away what a client has said, up to 64 kB.
+func drain(fd int) {
+	var unread [4096]byte
+	for range 16 {
+		if n, _, err := unix.Recvfrom(fd, unread[:], unix.MSG_DONTWAIT); n < len(unread) || err != nil {
+			break
+		}
+	}
 }
 
 // Path is the socket file of a unix-domain socket that was just bound, nil for
@@ -361,10 +384,14 @@ func (d *Datagram) Same(e *Datagram) bool { return *d == *e }
 // Peek looks at the next datagram without taking it.
 func Peek(fd int) (Datagram, bool) {
 	var d Datagram
-	var oob [64]byte
+	// For the time of arrival. A unix-domain client can put descriptors there.
+	oob := make([]byte, 64)
+	if !Local(fd).IsValid() {
+		oob = nil
+	}
 	done := stamped(fd)
 	// With MSG_TRUNC Linux tells the whole length, other systems what fits.
-	n, oobn, _, sa, err := unix.Recvmsg(fd, d.Head[:], oob[:], unix.MSG_PEEK|unix.MSG_DONTWAIT|unix.MSG_TRUNC)
+	n, oobn, _, sa, err := unix.Recvmsg(fd, d.Head[:], oob, unix.MSG_PEEK|unix.MSG_DONTWAIT|unix.MSG_TRUNC)
 	done()
 	if err != nil {
 		return d, false

@@ -4,6 +4,7 @@ package sock
 
 import (
 	"net/netip"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -33,8 +34,14 @@ func accept(fd int) (int, netip.AddrPort, error) {
 	return conn, AddrPort(sa), err
 }
 
-func chmod(path string, mode uint32) error {
-	return unix.Fchmodat(unix.AT_FDCWD, path, mode, unix.AT_SYMLINK_NOFOLLOW)
+// Own gives the path of a unix-domain socket its owner and mode.
+func Own(a Addr, o Options) error {
+	if o.UID >= 0 || o.GID >= 0 {
+		if err := os.Lchown(a.Path, o.UID, o.GID); err != nil {
+			return err
+		}
+	}
+	return unix.Fchmodat(unix.AT_FDCWD, a.Path, o.Mode, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // Reserve and High are for Linux, where they save time.
@@ -48,12 +55,7 @@ func High(fd int) int { return fd }
 func Last(fd int, p []byte) {
 	unix.SendmsgN(fd, p, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 	unix.Shutdown(fd, unix.SHUT_WR)
-	var unread [4096]byte
-	for range 16 {
-		if n, _, err := unix.Recvfrom(fd, unread[:], unix.MSG_DONTWAIT); n < len(unread) || err != nil {
-			break
-		}
-	}
+	drain(fd)
 	unix.Close(fd)
 }
 
@@ -72,6 +74,12 @@ func Filter(fd int, prog []Instruction) error {
 const FilterNote = "not set here: the server starts when the client connects"
 
 func setFilter(fd int, name string) error { return nil }
+
+// Disconnect is for Linux.
+func Disconnect(int) bool { return false }
+
+// Unfilter takes an entry's accept filter away.
+func Unfilter(fd int) {}
 
 // Refuse makes a listening stream socket refuse its clients and keep its port:
 // a socket that is bound and does not listen takes its place.

@@ -27,7 +27,9 @@ func Last(fd int, p []byte) {
 	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL | unix.MSG_MORE
 	unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0)
 	unix.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)
-	unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), 0, 1<<20, unix.MSG_DONTWAIT|unix.MSG_TRUNC, 0, 0)
+	if _, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), 0, 1<<20, unix.MSG_DONTWAIT|unix.MSG_TRUNC, 0, 0); e == unix.EFAULT {
+		drain(fd) // no tcp(7)
+	}
 	unix.Close(fd)
 }
 
@@ -35,9 +37,11 @@ func Last(fd int, p []byte) {
 // for 64.
 const base = 32
 
-// chmod changes the mode of a socket, and of nothing else that its name may have
-// come to stand for in a directory that is not root's.
-func chmod(path string, mode uint32) error {
+// Own gives the path of a unix-domain socket its owner and mode, and nothing
+// else that its name may have come to stand for in a directory that is not
+// root's.
+func Own(a Addr, o Options) error {
+	path := a.Path
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return &os.PathError{Op: "open", Path: path, Err: err}
@@ -45,13 +49,18 @@ func chmod(path string, mode uint32) error {
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return &os.PathError{Op: "chmod", Path: path, Err: unix.ENOTSOCK}
+		return &os.PathError{Op: "chown", Path: path, Err: unix.ENOTSOCK}
 	}
-	if err := unix.Fchmodat(fd, "", mode, unix.AT_EMPTY_PATH); err != unix.EOPNOTSUPP {
+	if o.UID >= 0 || o.GID >= 0 {
+		if err := unix.Fchownat(fd, "", o.UID, o.GID, unix.AT_EMPTY_PATH); err != nil {
+			return &os.PathError{Op: "chown", Path: path, Err: err}
+		}
+	}
+	if err := unix.Fchmodat(fd, "", o.Mode, unix.AT_EMPTY_PATH); err != unix.EOPNOTSUPP {
 		return err
 	}
 	// Before Linux 6.6.
-	return os.Chmod("/proc/self/fd/"+strconv.Itoa(fd), fs.FileMode(mode))
+	return os.Chmod("/proc/self/fd/"+strconv.Itoa(fd), fs.FileMode(o.Mode))
 }
 
 // Reserve makes room for so many of them at once. In a process with threads
@@ -134,6 +143,21 @@ func setFilter(fd int, name string) error {
 	return nil
 }
 
+// Disconnect takes back what connect(2) did to a datagram socket, which would
+// hear nobody else, and says whether there was anything to take back. A port
+// that the kernel chose would be lost.
+func Disconnect(fd int) bool {
+	if _, err := unix.Getpeername(fd); err != nil {
+		return false
+	}
+	nobody := unix.RawSockaddr{Family: unix.AF_UNSPEC}
+	_, _, e := unix.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&nobody)), unsafe.Sizeof(nobody))
+	return e == 0
+}
+
+// Unfilter takes an entry's accept filter away.
+func Unfilter(fd int) { unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 0) }
+
 // Refuse makes a listening stream socket refuse its clients and keep its port:
 // shutdown takes it back to bound. SO_REUSEADDR goes first, since with it
 // another program could bind the port of a socket that does not listen.
@@ -141,8 +165,11 @@ func Refuse(fd int, a Addr, o Options) (int, error) {
 	if a.Path != "" {
 		return fd, unix.EOPNOTSUPP // a unix-domain socket does not come back from shutdown
 	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0); err != nil {
-		return fd, fmt.Errorf("SO_REUSEADDR: %w", err)
+	if err := reuseAddr(fd, 0); err != nil {
+		return fd, err
+	}
+	if err := reuse(fd, 0); err != nil {
+		return fd, err
 	}
 	if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
 		return fd, fmt.Errorf("shutdown: %w", err)
@@ -150,12 +177,15 @@ func Refuse(fd int, a Addr, o Options) (int, error) {
 	return fd, nil
 }
 
-// Resume ends what Refuse began.
+// Resume ends what Refuse began. Connections that were accepted before are at
+// the same port. With SO_REUSEADDR, which the socket has had, they would let it
+// listen beside them, and another user's program as well, between this and
+// that; with SO_REUSEPORT nobody but the daemon's own user.
 func Resume(fd int, a Addr, o Options) error {
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-		return fmt.Errorf("SO_REUSEADDR: %w", err)
+	if err := Listen(fd, a, o); err != nil {
+		return err
 	}
-	return Listen(fd, a, o)
+	return reuseAddr(fd, 1)
 }
 
 // taken says whether a datagram socket at a port is open to everybody. Those

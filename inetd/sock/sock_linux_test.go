@@ -1,8 +1,10 @@
 package sock
 
 import (
+	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -68,5 +70,108 @@ func TestLast(t *testing.T) {
 				t.Errorf("Last came in %d packets, %v, want 1", info.Segs_in-1, err)
 			}
 		})
+	}
+}
+
+// A client of a unix-domain socket that is gone is not told that by a reset.
+func TestLastUnix(t *testing.T) {
+	for _, n := range []int{0, 7, 10_000} {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Write(pair[0], make([]byte, n))
+		Last(pair[1], []byte("hello"))
+		var b [16]byte
+		if got, err := unix.Read(pair[0], b[:]); string(b[:max(0, got)]) != "hello" || err != nil {
+			t.Errorf("client that said %d bytes reads %q, %v", n, b[:max(0, got)], err)
+		}
+		if got, err := unix.Read(pair[0], b[:]); got != 0 || err != nil {
+			t.Errorf("client that said %d bytes reads %d, %v at the end", n, got, err)
+		}
+		unix.Close(pair[0])
+	}
+}
+
+// Descriptors that a client sends along do not become the daemon's.
+func TestPeekRights(t *testing.T) {
+	a := Addr{Type: Dgram, Path: filepath.Join(t.TempDir(), "socket")}
+	fd, err := Bind(a, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	c, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(c)
+	if err := unix.Sendmsg(c, []byte("x"), unix.UnixRights(c, c, c), &unix.SockaddrUnix{Name: a.Path}, 0); err != nil {
+		t.Fatal(err)
+	}
+	mine, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(mine)
+	if d, ok := Peek(fd); !ok || d.Len != 1 {
+		t.Errorf("Peek = %+v, %v", d, ok)
+	}
+	next, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil || next != mine {
+		t.Errorf("the next descriptor is %d, %v, want %d", next, err, mine)
+	}
+	unix.Close(next)
+}
+
+// Nobody else's program gets a port in the moment in which two sockets have it.
+func TestSplitReuse(t *testing.T) {
+	a := addr(Dgram, "127.0.0.1:0")
+	fd, err := Bind(a, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a = at(a, fd)
+	c := dial(t, "udp", a.String())
+	c.Write([]byte("x"))
+	conn, fd, _, err := Split(fd, a, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(conn)
+	defer unix.Close(fd)
+	for _, s := range []int{conn, fd} {
+		if on, err := unix.GetsockoptInt(s, unix.SOL_SOCKET, unix.SO_REUSEADDR); on != 0 || err != nil {
+			t.Errorf("SO_REUSEADDR = %d, %v, want 0", on, err)
+		}
+	}
+}
+
+func TestDisconnect(t *testing.T) {
+	for _, s := range []string{freePort(t, "127.0.0.1"), freePort(t, "0.0.0.0")} {
+		a := addr(Dgram, s)
+		fd, err := Bind(a, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		port := Local(fd).Port()
+		if Disconnect(fd) {
+			t.Errorf("%s: there was something to disconnect", s)
+		}
+		if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: 9}); err != nil {
+			t.Fatal(err)
+		}
+		if !Disconnect(fd) {
+			t.Errorf("%s: Disconnect = false", s)
+		}
+		if got := Local(fd); got.Port() != port || got.Addr() != a.IP.Addr() {
+			t.Errorf("%s: the socket is at %v then, want port %d", s, got, port)
+		}
+		c := dial(t, "udp", fmt.Sprint("127.0.0.1:", port))
+		c.Write([]byte("x"))
+		if d, ok := Peek(fd); !ok || d.Len != 1 {
+			t.Errorf("%s: a datagram of anybody: %+v, %v", s, d, ok)
+		}
 	}
 }

@@ -237,15 +237,24 @@ func TestRefuse(t *testing.T) {
 			if stolen(t, a) {
 				t.Errorf("%s: the port of a refusing listener can be bound by others", s)
 			}
+			// The connections of those who got in are in nobody's way, neither now
+			// nor for the next daemon.
 			if err := Resume(fd, a, opts); err != nil {
 				t.Fatal(err)
 			}
-			queued = dial(t, "tcp", a.String())
+			dial(t, "tcp", a.String())
 			conn, _, err := Accept(fd)
 			if err != nil {
 				t.Fatal(err)
 			}
-			unix.Close(conn)
+			defer unix.Close(conn)
+			queued = dial(t, "tcp", a.String())
+		}
+		unix.Close(fd)
+		if again, err := Bind(a, opts); err != nil {
+			t.Errorf("%s: Bind beside connections: %v", s, err)
+		} else {
+			unix.Close(again)
 		}
 	}
 }
