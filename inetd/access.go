@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -284,7 +286,7 @@ func (s *server) request(c conn) *libwrap.Request {
 	r := &libwrap.Request{Daemon: c.e.wrapped.daemon, Lookup: netwrap.Lookup{}, Client: endpoint(c.peer)}
 	if c.l.addr.Path != "" {
 		// As the C library has it for a client without an address.
-		r.Client = libwrap.Endpoint{Addr: "localhost", Name: "localhost"}
+		r.Client = libwrap.Endpoint{Addr: "localhost", Name: "unknown"}
 		return r
 	}
 	r.Server = endpoint(sock.Local(c.fd))
@@ -295,7 +297,13 @@ func endpoint(a netip.AddrPort) libwrap.Endpoint {
 	if !a.IsValid() {
 		return libwrap.Endpoint{}
 	}
-	return libwrap.Endpoint{Addr: a.Addr().String(), Port: int(a.Port()), HasPort: true}
+	ip := a.Addr()
+	if n, err := strconv.Atoi(ip.Zone()); err == nil { // patterns have the name
+		if ifi, err := net.InterfaceByIndex(n); err == nil {
+			ip = ip.WithZone(ifi.Name)
+		}
+	}
+	return libwrap.Endpoint{Addr: ip.String(), Port: int(a.Port()), HasPort: true}
 }
 
 // acts says whether a verdict has something to do besides messages.

@@ -30,8 +30,8 @@ func getent(ctx context.Context, database string, keys ...string) (string, error
 func baseEnv() []string { return []string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C"} }
 
 // getentNetgroup reports whether a host is a member of a netgroup: whether a
-// triple (host,user,domain) of it has this host, or none, which stands for
-// all.
+// triple (host,user,domain) of it has this host and this host's NIS domain, or
+// none, which stands for all.
 func getentNetgroup(ctx context.Context, group, host string) bool {
 	if !entryName(group) {
 		return false
@@ -40,6 +40,7 @@ func getentNetgroup(ctx context.Context, group, host string) bool {
 	if err != nil {
 		return false
 	}
+	domain := nisDomain()
 	for {
 		_, rest, ok := strings.Cut(out, "(")
 		if !ok {
@@ -50,7 +51,11 @@ func getentNetgroup(ctx context.Context, group, host string) bool {
 			return false
 		}
 		out = rest
-		h, _, _ := strings.Cut(triple, ",")
+		h, rest, _ := strings.Cut(triple, ",")
+		_, dom, _ := strings.Cut(rest, ",")
+		if dom = trim(dom); dom != "" && domain != "" && !equalFold(dom, domain) {
+			continue
+		}
 		if h = trim(h); h == "" || equalFold(h, host) {
 			return true
 		}
@@ -65,6 +70,7 @@ type System struct{}
 
 // LookupName implements Lookup.
 func (System) LookupName(ctx context.Context, addr string) (string, error) {
+	addr, _, _ = strings.Cut(addr, "%") // getent(1) knows no zones
 	out, err := getent(ctx, "hosts", addr)
 	if err != nil {
 		return "", err

@@ -30,9 +30,6 @@ func (d *decision) verifiedName(addr string) string {
 	// An IPv4 client of an IPv6 socket is looked up as what it is.
 	plain := unmap(addr)
 	name, err := d.r.Lookup.LookupName(d.ctx, plain)
-	for name != "" && name[len(name)-1] == '.' {
-		name = name[:len(name)-1]
-	}
 	name = clip(name)
 	if errors.Is(err, ErrBadName) {
 		d.warn("host name/name mismatch: reverse lookup of " + addr + " results in no host name")
@@ -48,9 +45,6 @@ func (d *decision) verifiedName(addr string) string {
 	}
 	_, v6 := parse6(plain)
 	canon, addrs, err := d.r.Lookup.LookupAddrs(d.ctx, name, v6)
-	for canon != "" && canon[len(canon)-1] == '.' {
-		canon = canon[:len(canon)-1]
-	}
 	switch {
 	case err != nil || len(addrs) == 0:
 		family := "AF_INET"
@@ -66,7 +60,7 @@ func (d *decision) verifiedName(addr string) string {
 				return name
 			}
 		}
-		d.warn("host name/address mismatch: " + addr + " != " + shown)
+		d.warn("host name/address mismatch: " + plain + " != " + shown)
 	}
 	return paranoid
 }
@@ -91,14 +85,7 @@ func sameAddr(a, b string) bool {
 	}
 	p, ok1 := parse6(a)
 	q, ok2 := parse6(b)
-	return ok1 && ok2 && p == q && sameZone(a, b)
-}
-
-// sameZone compares the zones of two addresses. A resolver answers without
-// one, which says nothing.
-func sameZone(a, b string) bool {
-	za, zb := zone(a), zone(b)
-	return za == "" || zb == "" || za == zb
+	return ok1 && ok2 && p == q && zone(a) == zone(b)
 }
 
 func zone(s string) string {

@@ -38,14 +38,17 @@ func TestVerifiedName(t *testing.T) {
 		want, log string
 	}{
 		{"10.0.0.1", "a.example.com", nil, "a.example.com", []string{"10.0.0.9", "10.0.0.1"}, nil, "a.example.com", ""},
-		{"10.0.0.1", "a.example.com.", nil, "A.Example.Com.", []string{"10.0.0.1"}, nil, "a.example.com", ""},
+		{"10.0.0.1", "a.example.com", nil, "A.Example.Com", []string{"10.0.0.1"}, nil, "a.example.com", ""},
+		{"10.0.0.1", "a.example.com.", nil, "a.example.com.", []string{"10.0.0.1"}, nil, "a.example.com.", ""}, // of /etc/hosts
 		{"::ffff:10.0.0.1", "a.example.com", nil, "a.example.com", []string{"10.0.0.1"}, nil, "a.example.com", ""},
 		{"2001:db8::1", "a.example.com", nil, "a.example.com", []string{"2001:db8:0::1"}, nil, "a.example.com", ""},
-		{"fe80::1%lo", "a.example.com", nil, "a.example.com", []string{"fe80::1"}, nil, "a.example.com", ""},
+		{"fe80::1%lo", "a.example.com", nil, "a.example.com", []string{"fe80::1"}, nil, "paranoid", "host name/address mismatch: fe80::1%lo != a.example.com"},
+		{"fe80::1%lo", "a.example.com", nil, "a.example.com", []string{"fe80::1%lo"}, nil, "a.example.com", ""},
+		{"::ffff:10.0.0.1", "a.example.com", nil, "a.example.com", []string{"10.0.0.9"}, nil, "paranoid", "host name/address mismatch: 10.0.0.1 != a.example.com"},
 		{"fe80::1%1", "a.example.com", nil, "a.example.com", []string{"fe80::1%2"}, nil, "paranoid", "host name/address mismatch: fe80::1%1 != a.example.com"},
 		{"10.0.0.1", "", nil, "", nil, nil, "unknown", ""},
 		{"10.0.0.1", "x", fail, "", nil, nil, "unknown", ""},
-		{"10.0.0.1", ".", nil, "", nil, nil, "unknown", ""},
+		{"10.0.0.1", ".", nil, "", nil, nil, "paranoid", "can't verify hostname: getaddrinfo(., AF_INET) failed"},
 		{"10.0.0.1", "10.0.0.9", nil, "", nil, nil, "paranoid", "host name/name mismatch: reverse lookup results in non-FQDN 10.0.0.9"},
 		{"10.0.0.1", "::1", nil, "", nil, nil, "paranoid", "host name/name mismatch: reverse lookup results in non-FQDN ::1"},
 		{"10.0.0.1", "10", nil, "", nil, nil, "paranoid", "host name/name mismatch: reverse lookup results in non-FQDN 10"},

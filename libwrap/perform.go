@@ -105,6 +105,10 @@ func (p *Performer) Perform(ctx context.Context, v *Verdict) error {
 				}
 			}
 		case Setenv:
+			if e.Invalid() {
+				err = syscall.EINVAL
+				break
+			}
 			env = append(env, e.Key+"="+e.Text)
 			if p.Self {
 				err = syscall.Setenv(e.Key, e.Text)

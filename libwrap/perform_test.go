@@ -197,7 +197,7 @@ func TestPerformConn(t *testing.T) {
 	v := &Verdict{Allowed: true, Events: []Event{
 		event(Linger, 5, ""), event(Keepalive, 0, ""), event(Banner, 0, "hi\r\n"),
 		// Without Self these are the caller's.
-		event(Umask, 0o777, ""), event(Nice, 5, ""), event(Setenv, 0, "x"), event(Twist, 0, "false"),
+		event(Umask, 0o777, ""), event(Nice, 5, ""), {Kind: Setenv, Key: "K", Text: "x"}, event(Twist, 0, "false"),
 		{Kind: SetUser, ID: &Identity{UID: 1, GID: 1}},
 	}}
 	option := func(name int) int {
@@ -238,13 +238,20 @@ func TestPerformConn(t *testing.T) {
 	if err := p.Perform(t.Context(), v); err != nil {
 		t.Errorf("Perform without a socket = %v", err)
 	}
+	// What setenv(3) would refuse, the caller's server does not get either.
+	for _, key := range []string{"", "A=b"} {
+		p := Performer{Log: func(syslog.Priority, string) {}}
+		if err := p.Perform(t.Context(), &Verdict{Allowed: true, Events: []Event{{Kind: Setenv, Key: key, Text: "x"}}}); err == nil {
+			t.Errorf("Perform of setenv %q = nil", key)
+		}
+	}
 	want := []string{"warning: F, line 7: setsockopt SO_LINGER 5: Socket operation on non-socket", "warning: F, line 7: setsockopt SO_KEEPALIVE: Socket operation on non-socket"}
 	if !slices.Equal(log, want) {
 		t.Errorf("log %q, want %q", log, want)
 	}
 
 	c := v.Child()
-	if c.Umask != 0o777 || c.Nice != 5 || !slices.Equal(c.Env, []string{"=x"}) || c.Command != "false" || c.ID == nil || c.ID.UID != 1 {
+	if c.Umask != 0o777 || c.Nice != 5 || !slices.Equal(c.Env, []string{"K=x"}) || c.Command != "false" || c.ID == nil || c.ID.UID != 1 {
 		t.Errorf("Child() = %+v", c)
 	}
 	if c := (&Verdict{}).Child(); c.Umask != -1 || c.ID != nil || c.Command != "" {

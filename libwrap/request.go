@@ -219,6 +219,12 @@ type Event struct {
 	ID       *Identity // SetUser, SetGroup
 }
 
+// Invalid says whether an event sets a variable whose name setenv(3) refuses:
+// without one, or with = in it. Then it refuses the client.
+func (e *Event) Invalid() bool {
+	return e.Kind == Setenv && (e.Key == "" || strings.IndexByte(e.Key, '=') >= 0)
+}
+
 // An Identity is what the user and group options change to.
 type Identity struct {
 	Name   string // as the rule spells it

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"inetd/libwrap"
 )
@@ -33,10 +34,16 @@ func (l Lookup) resolver() *net.Resolver {
 func (l Lookup) LookupName(ctx context.Context, addr string) (string, error) {
 	names, err := l.resolver().LookupAddr(ctx, addr)
 	if len(names) > 0 {
-		return names[0], nil // others may be malformed
+		if name := strings.TrimRight(names[0], "."); name != "" {
+			return name, nil // others may be malformed
+		}
+		return "", libwrap.ErrBadName // the root
 	}
 	var e *net.DNSError
 	if errors.As(err, &e) && e.Err == malformed {
+		if l.Resolver == nil { // the C library tells names of digits from those that are none
+			return libwrap.System{}.LookupName(ctx, addr)
+		}
 		return "", libwrap.ErrBadName
 	}
 	return "", err
@@ -59,6 +66,7 @@ func (l Lookup) LookupAddrs(ctx context.Context, name string, v6 bool) (canonica
 	if canonical, err = l.resolver().LookupCNAME(ctx, name); err != nil {
 		return "", nil, err
 	}
+	canonical = strings.TrimRight(canonical, ".")
 	for _, ip := range ips {
 		addrs = append(addrs, ip.Unmap().String()) // the resolver maps IPv4 ones of /etc/hosts
 	}
@@ -98,15 +106,15 @@ func (l Lookup) LookupUserText(ctx context.Context, client, server libwrap.Endpo
 
 const identPort = 113
 
-// Endpoint describes an address of package net. A unix socket comes out as
-// "localhost", as with the C library.
+// Endpoint describes an address of package net. A unix socket comes out as the
+// address "localhost" without a name, as with the C library.
 func Endpoint(a net.Addr) libwrap.Endpoint {
 	if a == nil {
 		return libwrap.Endpoint{}
 	}
 	switch a.Network() {
 	case "unix", "unixgram", "unixpacket":
-		return libwrap.Endpoint{Addr: "localhost", Name: "localhost"}
+		return libwrap.Endpoint{Addr: "localhost", Name: "unknown"}
 	}
 	host, port, err := net.SplitHostPort(a.String())
 	if err != nil {

@@ -472,7 +472,7 @@ func TestEndpoint(t *testing.T) {
 	}{
 		{&net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 5}, libwrap.Endpoint{Addr: "10.0.0.1", Port: 5, HasPort: true}},
 		{&net.UDPAddr{IP: net.ParseIP("fe80::1"), Zone: "lo", Port: 0}, libwrap.Endpoint{Addr: "fe80::1%lo", Port: 0, HasPort: true}},
-		{&net.UnixAddr{Net: "unix", Name: "x"}, libwrap.Endpoint{Addr: "localhost", Name: "localhost"}},
+		{&net.UnixAddr{Net: "unix", Name: "x"}, libwrap.Endpoint{Addr: "localhost", Name: "unknown"}},
 		{nil, libwrap.Endpoint{}},
 		{&net.IPAddr{IP: net.IPv4(10, 0, 0, 1)}, libwrap.Endpoint{}},
 	} {

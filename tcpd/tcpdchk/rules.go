@@ -223,6 +223,11 @@ func (c *checker) options(ctx context.Context, r *libwrap.Rule, allow bool) (gra
 			}
 			failed = strings.HasPrefix(e.Text, "error: ") || failed
 			c.optionEvent(r, e.Text, n)
+		case libwrap.Setenv:
+			if e.Invalid() {
+				failed, v.Allowed = true, false
+				c.Warnf("setenv: %q is no name of a variable: %s", e.Key, denies)
+			}
 		}
 	}
 

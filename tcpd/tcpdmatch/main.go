@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"inetd/libwrap"
@@ -185,6 +186,7 @@ func (m *match) try(ctx context.Context, client libwrap.Endpoint) {
 	m.Events(v.Events, 2)
 	access := "denied"
 	switch {
+	case slices.ContainsFunc(v.Events, func(e libwrap.Event) bool { return e.Invalid() }):
 	case v.Delegated:
 		access = "delegated"
 	case v.Allowed:

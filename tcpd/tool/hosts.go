@@ -3,34 +3,22 @@ package tool
 import (
 	"context"
 	"net/netip"
+	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 
 	"inetd/libwrap"
 )
 
-// Addresses finds all addresses of a host, IPv6 first, and warns of hosts that
+// Addresses finds all addresses of a host and warns of hosts that
 // do not exist and of names that are not the official one. Numeric hosts are
 // not looked up.
 func (r *Report) Addresses(ctx context.Context, host string) []string {
 	if a, ok := numeric(host); ok {
 		return []string{a}
 	}
-	var sys libwrap.System
-	canon, addrs, _ := sys.LookupAddrs(ctx, host, true)
-	n := 0
-	for _, a := range addrs {
-		if ip, err := netip.ParseAddr(a); err == nil && !ip.Is4In6() {
-			addrs[n] = a
-			n++
-		}
-	}
-	addrs = addrs[:n]
-	canon4, addrs4, _ := sys.LookupAddrs(ctx, host, false)
-	if canon4 != "" {
-		canon = canon4
-	}
-	addrs = append(addrs, addrs4...)
+	canon, addrs := ahosts(ctx, host)
 	if len(addrs) == 0 {
 		r.Warnf("%s: host not found", host)
 		return nil
@@ -40,6 +28,37 @@ func (r *Report) Addresses(ctx context.Context, host string) []string {
 		r.Warnf("(official name: %.128s)", canon)
 	}
 	return addrs
+}
+
+// ahosts is getaddrinfo(3) for both families at once: asked for one it makes
+// 127.0.0.1 of the ::1 in /etc/hosts.
+func ahosts(ctx context.Context, host string) (canon string, addrs []string) {
+	if host == "" || host[0] == '-' {
+		return "", nil
+	}
+	var out []byte
+	// With -A (glibc 2.36) also addresses of a family that this host has none of.
+	for _, args := range [][]string{{"-A", "ahosts", host}, {"ahosts", host}} {
+		cmd := exec.CommandContext(ctx, "getent", args...)
+		cmd.Env = []string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C"}
+		var err error
+		if out, err = cmd.Output(); err == nil && len(out) > 0 {
+			break
+		}
+	}
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		if len(f) < 2 || f[1] != "STREAM" {
+			continue
+		}
+		if len(f) > 2 && canon == "" {
+			canon = f[2]
+		}
+		if !slices.Contains(addrs, f[0]) {
+			addrs = append(addrs, f[0])
+		}
+	}
+	return canon, addrs
 }
 
 // Endpoint returns what a connection from addr would tell, its name looked up
