@@ -16,6 +16,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"inetd/inetd/child"
 )
 
 // Go cannot fork without exec, so the daemon detaches by starting itself anew:
@@ -59,6 +61,7 @@ func detach(o *options) error {
 	if o.stderr {
 		files[2] = os.Stderr
 	}
+	syscall.Umask(child.Umask)
 	p, err := os.StartProcess(self, os.Args, &os.ProcAttr{
 		Dir:   o.dir,
 		Env:   append(os.Environ(), detachEnv+"=1"),

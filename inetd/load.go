@@ -53,34 +53,37 @@ func (ld *loader) load() (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := len(files)
-	if compat := ld.opts.compat; compat != "" {
-		if _, err := os.Stat(compat); !errors.Is(err, fs.ErrNotExist) {
-			files = append(files, compat)
-		}
-	}
 	db := names.New()
 	env := environment(db)
 	cfg := new(config)
-	var all []*conf.Service
-	for i, name := range files {
+	var all, compat []*conf.Service
+	if name := ld.opts.compat; name != "" {
+		text, err := os.ReadFile(name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		compat, cfg.problems = inetdconf.Parse(name, text, env, inetdSource)
+	}
+	for _, name := range files {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			return nil, err
 		}
-		// As xinetd, its own files are xinetd.conf whatever they begin with, and
-		// that of -inetd_compat never is.
-		xinetd := i < own
-		if !ld.opts.asXinetd {
-			xinetd = xinetdconf.Is(name, text)
+		var list []*conf.Service
+		var problems conf.ErrorList
+		// xinetd's own file is xinetd.conf whatever it begins with.
+		if ld.opts.asXinetd || xinetdconf.Is(name, text) {
+			list, problems = xinetdconf.ParseCompat(name, text, compat, env, xinetdconf.System)
+			compat = nil
+		} else {
+			list, problems = inetdconf.Parse(name, text, env, inetdSource)
 		}
-		list, problems := parse(name, text, xinetd, env)
 		all = append(all, list...)
 		cfg.problems = append(cfg.problems, problems...)
 	}
 	for _, svc := range all {
-		if len(svc.Hosts) == 0 && svc.Proto != "unix" && ld.opts.host != "" {
-			svc.Hosts = []string{ld.opts.host}
+		if len(svc.Hosts) == 0 && svc.Proto != "unix" {
+			svc.Hosts = ld.opts.hosts
 		}
 	}
 	for _, svc := range conf.Clashes(all, &cfg.problems) {
@@ -106,13 +109,7 @@ func (ld *loader) load() (*config, error) {
 	return cfg, nil
 }
 
-// parse reads either syntax.
-func parse(name string, text []byte, xinetd bool, env *conf.Env) ([]*conf.Service, conf.ErrorList) {
-	if xinetd {
-		return xinetdconf.Parse(name, text, env, xinetdconf.Source{ReadFile: os.ReadFile, ReadDir: xinetdconf.RegularFiles})
-	}
-	return inetdconf.Parse(name, text, env, inetdconf.Source{ReadFile: os.ReadFile, Glob: filepath.Glob})
-}
+var inetdSource = inetdconf.Source{ReadFile: os.ReadFile, Glob: filepath.Glob}
 
 // expand turns the directories among the arguments into files: *.conf, or by
 // xinetd's rule for names those of an xinetd.d.
@@ -287,8 +284,13 @@ func (ld *loader) xinetdPlan(svc *conf.Service, l *conf.ErrorList) *child.Plan {
 	for _, kv := range x.Env {
 		p.Env = setenv(p.Env, kv)
 	}
+	// As in xinetd, no file of a server gets more rights than those of whoever
+	// started the daemon.
+	umask := child.Umask | 0o022
 	if x.Umask != nil {
-		umask := int(*x.Umask)
+		umask = int(*x.Umask)
+	}
+	if umask != 0o022 {
 		p.Umask = &umask
 	}
 	p.Nice = x.Nice
@@ -335,8 +337,14 @@ func (ld *loader) identify(sp *spec, db *names.DB) error {
 	if err != nil {
 		return err
 	}
-	if sp.Xinetd != nil && !sp.Xinetd.Groups {
+	switch {
+	case sp.Xinetd != nil && !sp.Xinetd.Groups:
 		id.Groups = nil
+	case sp.Xinetd != nil && sp.Group != "":
+		// As in xinetd the user's own group is among them whatever group is.
+		if own, err := db.Identity(sp.User, ""); err == nil {
+			id.Groups = own.Groups
+		}
 	}
 	sp.shell.Credential = id.Credential()
 	if sp.plan != nil {
@@ -414,12 +422,16 @@ func (ld *loader) resolve(sp *spec, db *names.DB) error {
 }
 
 func (sp *spec) warnUnresolved(l *conf.ErrorList) {
+	field := conf.FieldHost
+	if sp.Xinetd != nil {
+		field = "bind"
+	}
 	switch {
 	case sp.unresolved == nil:
 	case len(sp.addrs) == 0:
-		l.Warnf(sp.Pos, conf.FieldHost, "%w: not served until there is", sp.unresolved)
+		l.Warnf(sp.Pos, field, "%w: not served until there is", sp.unresolved)
 	default:
-		l.Warnf(sp.Pos, conf.FieldHost, "%w: served at the other hosts, and there as soon as there is", sp.unresolved)
+		l.Warnf(sp.Pos, field, "%w: served at the other hosts, and there as soon as there is", sp.unresolved)
 	}
 }
 
@@ -435,16 +447,13 @@ var socktypes = map[conf.Socktype]int{conf.Stream: sock.Stream, conf.Dgram: sock
 // lookup turns a host into the addresses of the family.
 func (ld *loader) lookup(host string, f conf.Family) ([]netip.Addr, error) {
 	if host == "*" {
-		switch f {
-		case conf.V4:
-			return []netip.Addr{netip.IPv4Unspecified()}, nil
-		case conf.Both:
-			if ld.ipv6 {
-				return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}, nil
-			}
-			return []netip.Addr{netip.IPv4Unspecified()}, nil
+		switch {
+		case f == conf.V6, f == conf.Mapped && ld.ipv6:
+			return []netip.Addr{netip.IPv6Unspecified()}, nil
+		case f == conf.Both && ld.ipv6:
+			return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}, nil
 		}
-		return []netip.Addr{netip.IPv6Unspecified()}, nil
+		return []netip.Addr{netip.IPv4Unspecified()}, nil
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
 		if ip = ip.Unmap(); !fits(ip, f) {
@@ -460,6 +469,9 @@ func (ld *loader) lookup(host string, f conf.Family) ([]netip.Addr, error) {
 	}
 	all, err := resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
+		if _, e := net.InterfaceByName(host); e == nil {
+			return nil, fmt.Errorf("%s is an interface, and an address is expected", host)
+		}
 		return nil, err
 	}
 	var ips []netip.Addr

@@ -20,6 +20,7 @@ import (
 
 	"inetd/inetd/child"
 	"inetd/inetd/conf"
+	"inetd/inetd/conf/inetdconf"
 	"inetd/inetd/event"
 	"inetd/libwrap/syslog"
 	"inetd/services"
@@ -55,9 +56,9 @@ type options struct {
 
 	wrapExternal, wrapInternal bool // -l, -w, -W
 
-	backlog   int // -q
-	processes int // -m, or -limit of xinetd; 0 is none
-	host      string
+	backlog   int         // -q
+	processes int         // -m, or -limit of xinetd; 0 is none
+	hosts     []string    // -a: for entries that give none
 	limits    conf.Limits // -R, -c, -C, -s: for entries that give none
 	pidFile   string
 	dir       string // where the program was started, if a file needs it: detaching reads the arguments again
@@ -92,9 +93,7 @@ func parseArgs(args []string) (*options, error) {
 	files, err := getopt(args, "a:C:c:dEefilm:o:p:q:R:s:tVvWw", func(c byte, arg string) (err error) {
 		switch c {
 		case 'a':
-			if o.host = arg; arg == "" {
-				return errors.New("the address is empty")
-			}
+			o.hosts, err = inetdconf.Hosts(arg)
 		case 'C':
 			err = count(&o.limits.SourceRate, arg)
 		case 'c':
@@ -232,6 +231,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err := serve(o, parent, stderr); err != nil {
 		if parent != nil {
 			stderr = parent
+		} else if !o.stderr { // nobody may read what a script's background says
+			l := syslog.New(name, syslog.Daemon)
+			l.Print(syslog.Err, printable(err.Error()))
+			l.Close()
 		}
 		fmt.Fprintf(stderr, "%s: %v\n", name, err)
 		return 1

@@ -83,8 +83,11 @@ func TestParseArgs(t *testing.T) {
 		{"-f", "false true false", func(o *options) string { return fmt.Sprint(o.debug, " ", o.foreground, " ", o.stderr) }},
 		{"-e", "false false true", func(o *options) string { return fmt.Sprint(o.debug, " ", o.foreground, " ", o.stderr) }},
 		{"-E", "true", func(o *options) string { return fmt.Sprint(o.keepEnv) }},
-		{"-a 127.0.0.1", "127.0.0.1", func(o *options) string { return o.host }},
-		{"-a localhost", "localhost", func(o *options) string { return o.host }},
+		{"-a 127.0.0.1", "127.0.0.1", func(o *options) string { return strings.Join(o.hosts, " ") }},
+		{"-a localhost", "localhost", func(o *options) string { return strings.Join(o.hosts, " ") }},
+		{"-a 127.0.0.1,[::1]", "127.0.0.1 ::1", func(o *options) string { return strings.Join(o.hosts, " ") }},
+		{"-a ::1", "::1", func(o *options) string { return strings.Join(o.hosts, " ") }},
+		{"-a *", "", func(o *options) string { return strings.Join(o.hosts, " ") }},
 		{"-tv", "true true", func(o *options) string { return fmt.Sprint(o.check, " ", o.verbose) }},
 		{"-p pid a /b", fmt.Sprintf("%s/pid [%s/a /b]", dir, dir), func(o *options) string { return fmt.Sprint(o.pidFile, " ", o.files) }},
 	} {

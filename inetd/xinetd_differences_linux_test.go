@@ -364,21 +364,6 @@ START: s5001 from=::ffff:127.0.0.1`,
 127.0.0.1 reaches the server: true`,
 	},
 	{
-		name: "groups",
-		why:  "group takes the place of the user's own, as user:group does in inetd.conf",
-		conf: as("student", unlisted(5001, "/run/srv/who", "group = lab", "groups = yes")) + as("student", unlisted(5002, "/run/srv/who", "group = 0", "groups = yes")),
-		do: func(x *xinetd) {
-			x.ask(local(5001), "")
-			x.ask(local(5002), "")
-		},
-		want: `
-127.0.0.1:5001: "Uid: 4242 4242 4242 4242\nGid: 4243 4243 4243 4243\nGroups: 4243\n"
-127.0.0.1:5002: "Uid: 4242 4242 4242 4242\nGid: 0 0 0 0\nGroups: 0 4243\n"`,
-		original: `
-127.0.0.1:5001: "Uid: 4242 4242 4242 4242\nGid: 4243 4243 4243 4243\nGroups: 4242 4243\n"
-127.0.0.1:5002: "Uid: 4242 4242 4242 4242\nGid: 0 0 0 0\nGroups: 4242 4243\n"`,
-	},
-	{
 		name: "what needs no process",
 		why:  "redirects and built-ins are goroutines: their pid is 0",
 		conf: defaults("log_type = FILE $dir/log", "log_on_success = PID EXIT") + redirected(5001, "127.0.0.1 6001") + internal("echo", "stream"),

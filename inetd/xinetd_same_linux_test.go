@@ -30,6 +30,17 @@ const say = "/run/srv/srv.say"
 
 var same = []scenario{
 	{
+		name: "group and groups",
+		conf: as("student", unlisted(5001, "/run/srv/who", "group = lab", "groups = yes")) + as("student", unlisted(5002, "/run/srv/who", "group = 0", "groups = yes")),
+		do: func(x *xinetd) {
+			x.ask(local(5001), "")
+			x.ask(local(5002), "")
+		},
+		want: `
+127.0.0.1:5001: "Uid: 4242 4242 4242 4242\nGid: 4243 4243 4243 4243\nGroups: 4242 4243\n"
+127.0.0.1:5002: "Uid: 4242 4242 4242 4242\nGid: 0 0 0 0\nGroups: 4242 4243\n"`,
+	},
+	{
 		name: "internal streams",
 		conf: internal("echo", "stream") + internal("discard", "stream") + internal("time", "stream") + internal("chargen", "stream"),
 		do: func(x *xinetd) {

@@ -143,6 +143,9 @@ func Clean() error {
 	if err := closeOnExec(); err != nil {
 		return fmt.Errorf("descriptors: %w", err)
 	}
-	syscall.Umask(0o022)
+	Umask = syscall.Umask(0o022)
 	return os.Chdir("/")
 }
+
+// Umask is what this process was started with, once Clean has been called.
+var Umask = 0o022

@@ -216,8 +216,12 @@ func (e *Env) checkIdentity(s *Service, at func(string) Pos, l *ErrorList) {
 	if s.Internal != "" || s.User == "" && s.Xinetd != nil {
 		return // nothing runs as anybody
 	}
-	if err := e.Identity(s.User, s.Group); err != nil {
-		l.Warnf(at(FieldUser), FieldUser, "%w: not served until there is", err)
+	field, err := FieldUser, e.Identity(s.User, s.Group)
+	if s.Xinetd != nil && s.Group != "" && e.Group(s.Group) != nil {
+		field, err = "group", e.Group(s.Group)
+	}
+	if err != nil {
+		l.Warnf(at(field), field, "%w: not served until there is", err)
 	}
 }
 
@@ -306,6 +310,15 @@ func Clashes(services []*Service, l *ErrorList) []*Service {
 		var met []*Service
 		for _, h := range rivals {
 			for _, old := range at[place{s.Proto, s.Port, h}] {
+				if slices.Equal(old.Hosts, s.Hosts) && (old.Family == V6 && s.Family == Both || old.Family == Both && s.Family == V6) {
+					// In the BSDs, whose files have a line for each, tcp is IPv4.
+					if old.Family == Both {
+						old.Family = V4
+					} else {
+						s.Family = V4
+					}
+					continue
+				}
 				if familiesMeet(old.Family, s.Family) && !slices.Contains(met, old) {
 					met = append(met, old)
 					l.Warnf(s.Pos, "", "%s: port clash with %s of line %s, which keeps it", s.Label(), old.Label(), line(old.Pos, s.Pos))

@@ -137,7 +137,8 @@ func TestClashes(t *testing.T) {
 		{[]*Service{svc("f", 1, "Foo", 0, mux), svc("f", 2, "foo", 0, mux), svc("f", 3, "bar", 0, mux)}, []string{"f:2: warning: tcpmux/foo: duplicate of line 1, which is replaced"}, []int{2, 3}},
 		{[]*Service{svc("f", 1, "ftp", 21, nil), svc("g", 1, "ftp", 21, nil)}, []string{"g:1: warning: ftp/tcp: duplicate of line 1 of f, which is replaced"}, []int{1}},
 		{[]*Service{svc("f", 1, "ftp", 21, nil), svc("f", 2, "21", 21, nil)}, []string{"f:2: warning: 21/tcp: port clash with ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
-		{[]*Service{svc("f", 1, "ftp", 21, nil), svc("f", 2, "ftp", 21, family(V6))}, []string{"f:2: warning: ftp/tcp: port clash with ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
+		{[]*Service{svc("f", 1, "ftp", 21, nil), svc("f", 2, "ftp", 21, family(V6))}, nil, []int{1, 2}}, // tcp is IPv4 then
+		{[]*Service{svc("f", 1, "ftp", 21, nil), svc("f", 2, "ftp", 21, func(s *Service) { s.Family, s.Hosts = V6, []string{"::1"} })}, []string{"f:2: warning: [::1]:ftp/tcp: port clash with ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
 		{[]*Service{svc("f", 1, "ftp", 21, family(V4)), svc("f", 2, "ftp", 21, family(V6))}, nil, []int{1, 2}},
 		{[]*Service{svc("f", 1, "ftp", 21, family(V4)), svc("f", 2, "ftp", 21, family(Mapped))}, []string{"f:2: warning: ftp/tcp: port clash with ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
 		{[]*Service{svc("f", 1, "ftp", 21, nil), svc("f", 2, "ftp", 21, udp)}, nil, []int{1, 2}},

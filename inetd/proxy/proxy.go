@@ -4,6 +4,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -22,7 +24,8 @@ const DialTimeout = 30 * time.Second
 // both ways until both sides have ended or nothing has come from either for
 // idle (0: no limit). An end of one side is passed on as a half-close, so the
 // other may still answer. client is closed. in and out are the bytes from and
-// to the client. When ctx ends both connections are closed.
+// to the client. When ctx ends both connections are closed. That one side resets
+// the connection is no error.
 func Run(ctx context.Context, client *os.File, host string, port uint16, idle time.Duration) (in, out int64, err error) {
 	c, err := net.FileConn(client)
 	client.Close()
@@ -54,7 +57,18 @@ func Run(ctx context.Context, client *os.File, host string, port uint16, idle ti
 	wg.Go(func() { in, inErr = pass(far, near) })
 	out, outErr = pass(near, far)
 	wg.Wait()
-	return in, out, errors.Join(outErr, inErr)
+	return in, out, cmp.Or(trouble(outErr), trouble(inErr))
+}
+
+// trouble is an error that is more than one side having gone away early, as
+// clients do.
+func trouble(err error) error {
+	for _, gone := range []error{net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, gone) {
+			return nil
+		}
+	}
+	return err
 }
 
 // pass copies one way and hands the end on. On Linux io.Copy between TCP

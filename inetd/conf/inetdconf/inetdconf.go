@@ -259,28 +259,33 @@ func (p *parser) trailingComment(words []word) []word {
 
 func builtin(program word) bool { return program.text == "internal" && !program.quoted }
 
-// hostList reads host[,host…]; * is every address.
 func (p *parser) hostList(text string, pos conf.Pos) ([]string, bool) {
+	hosts, err := Hosts(text)
+	if err != nil {
+		p.errs.Errorf(pos, conf.FieldHost, "%w", err)
+	}
+	return hosts, err == nil
+}
+
+// Hosts reads host[,host…]. It is empty for *, which is every address.
+func Hosts(text string) ([]string, error) {
 	var hosts []string
 	for _, h := range strings.Split(text, ",") {
 		switch {
 		case h == "*":
-			return nil, true
+			return nil, nil
 		case h == "", h == "[]":
-			p.errs.Errorf(pos, conf.FieldHost, "an address is empty in %q", text)
-			return nil, false
+			return nil, fmt.Errorf("an address is empty in %q", text)
 		case strings.HasPrefix(h, "[") != strings.HasSuffix(h, "]"):
-			p.errs.Errorf(pos, conf.FieldHost, "%q: brackets come in pairs around an IPv6 address", h)
-			return nil, false
+			return nil, fmt.Errorf("%q: brackets come in pairs around an IPv6 address", h)
 		}
 		h = strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")
 		if !isHost(h) {
-			p.errs.Errorf(pos, conf.FieldHost, "%q is neither an address nor a host name", h)
-			return nil, false
+			return nil, fmt.Errorf("%q is neither an address nor a host name", h)
 		}
 		hosts = append(hosts, h)
 	}
-	return hosts, true
+	return hosts, nil
 }
 
 // isHost keeps what cannot be one from being looked up for ever.

@@ -203,10 +203,13 @@ func (p *parser) service(b *block, def *draft) *draft {
 			break
 		}
 	}
-	if b.bad || p.errs.Errors() > before {
-		return d
+	switch {
+	case b.bad || p.errs.Errors() > before:
+	case b.compat != nil:
+		p.compatible(d)
+	default:
+		p.finish(d)
 	}
-	p.finish(d)
 	return d
 }
 

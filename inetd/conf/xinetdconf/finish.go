@@ -1,6 +1,7 @@
 package xinetdconf
 
 import (
+	"net/netip"
 	"path"
 	"strconv"
 	"strings"
@@ -26,6 +27,9 @@ func (p *parser) finish(d *draft) {
 	p.family(d, s)
 	p.kind(d, s)
 	p.program(d, s)
+	if s.Wait && s.Internal == "" && s.RPC == nil && s.Family == conf.Both && len(s.Hosts) == 0 {
+		s.Family = conf.Mapped // there is one server, so there is one socket
+	}
 	p.known(d, s)
 	d.inapplicable(s)
 	p.idle(d, s)
@@ -171,7 +175,7 @@ func (p *parser) require(d *draft) {
 
 // family works out what the service listens on from bind, v6only and the
 // flags IPv4 and IPv6. xinetd opens one IPv6 socket for both families; here
-// each has its own, which clients cannot tell.
+// each has its own, which clients cannot tell, but for a server that waits.
 func (p *parser) family(d *draft, s *conf.Service) {
 	switch v4, v6 := d.flags&flagIPv4 != 0, d.flags&flagIPv6 != 0; {
 	case v4 && !v6 && d.v6only:
@@ -192,6 +196,16 @@ func (p *parser) family(d *draft, s *conf.Service) {
 		}
 	default:
 		s.Hosts = []string{d.bind}
+	}
+	ip, err := netip.ParseAddr(d.bind)
+	switch {
+	case err != nil:
+	case s.Family == conf.Mapped && ip.Is4():
+		// xinetd listens at all addresses then.
+		p.errs.Warnf(d.pos("bind"), "bind", "%s is served, an IPv4 address, though the flags say IPv6", d.bind)
+		s.Family = conf.V4
+	case s.Family == conf.V6 && ip.Is4(), s.Family == conf.V4 && ip.Is6() && !ip.Is4In6() && !ip.IsUnspecified():
+		p.errs.Errorf(d.pos("bind"), "bind", "%s is no address of the family that v6only or the flags ask for", d.bind)
 	}
 }
 

@@ -192,7 +192,11 @@ func TestFromInetdConf(t *testing.T) {
 			}
 			continue
 		}
-		served(t, tt.line, back[0], services[0])
+		want := *services[0]
+		if want.Wait && want.Internal == "" && want.RPC == nil && want.Family == conf.Both && len(want.Hosts) == 0 {
+			want.Family = conf.Mapped // xinetd has one socket for one server
+		}
+		served(t, tt.line, back[0], &want)
 	}
 }
 

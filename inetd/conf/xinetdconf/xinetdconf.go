@@ -61,9 +61,19 @@ const (
 // in the list, in order; the services are those that are switched on and
 // without an error.
 func Parse(file string, text []byte, env *conf.Env, src Source) ([]*conf.Service, conf.ErrorList) {
+	return ParseCompat(file, text, nil, env, src)
+}
+
+// ParseCompat is Parse with the services of inetd.conf(5) besides, as for
+// xinetd's -inetd_compat: the defaults hold for them, all but those of access,
+// and one whose port a service of the file has is not served.
+func ParseCompat(file string, text []byte, compat []*conf.Service, env *conf.Env, src Source) ([]*conf.Service, conf.ErrorList) {
 	file = filepath.Clean(file)
 	p := &parser{env: env, src: src, seen: map[string]bool{file: true}}
 	p.file(file, text)
+	for _, s := range compat {
+		p.compat(s)
+	}
 	services := p.services()
 	p.errs.Sort()
 	return services, p.errs
@@ -129,10 +139,11 @@ type block struct {
 	pos      conf.Pos
 	name     string // of the service
 	lines    []assignment
-	unread   []word // first words of lines that could not be read
-	bad      bool   // it has an error in its form
-	cut      bool   // the end of the file came first
-	misnamed bool   // it may be meant for the defaults
+	unread   []word        // first words of lines that could not be read
+	bad      bool          // it has an error in its form
+	cut      bool          // the end of the file came first
+	compat   *conf.Service // of inetd.conf(5), which the block says in other words
+	misnamed bool          // it may be meant for the defaults
 }
 
 type kind uint8
@@ -521,7 +532,7 @@ func (p *parser) services() []*conf.Service {
 	def := p.defaults()
 	ids := make(map[string]bool)
 	taken := make(map[string][]*conf.Service)
-	var list []*conf.Service
+	var list, added []*conf.Service
 	for _, b := range p.blocks {
 		if b.kind != service {
 			continue
@@ -532,8 +543,21 @@ func (p *parser) services() []*conf.Service {
 		if s == nil {
 			continue
 		}
+		if b.compat != nil {
+			if i := slices.IndexFunc(list, func(o *conf.Service) bool { return samePort(o, s) }); i >= 0 {
+				p.errs.Warnf(s.Pos, "", "service %s: service %s of %s has its port, and stands", b.name, list[i].Name, place(list[i].Pos, s.Pos))
+				continue
+			}
+			added = append(added, s)
+			continue
+		}
 		k := address(s)
 		if old := twin(taken[k], s); old != nil {
+			if p.missing(old) && !p.missing(s) {
+				p.errs.Warnf(old.Pos, "server", "service %s is not served: there is no such program, and service %s of %s has the same address", old.Name, s.Name, place(s.Pos, old.Pos))
+				*old = *s
+				continue
+			}
 			p.errs.Errorf(b.pos, "", "service %s: service %s of %s has the same address, and stands", b.name, old.Name, place(old.Pos, b.pos))
 			continue
 		}
@@ -550,7 +574,34 @@ func (p *parser) services() []*conf.Service {
 			}
 		}
 	}
-	return list
+	if len(added) > 0 {
+		for _, attr := range []string{"only_from", "no_access", "access_times"} {
+			if def.has(attr) {
+				p.errs.Warnf(def.pos(attr), attr, "does not hold for the services of %s, as in xinetd", added[0].Pos.File)
+			}
+		}
+	}
+	return append(list, added...)
+}
+
+// missing says whether the program of a service is not there, as where a package
+// was removed and its file stayed.
+func (p *parser) missing(s *conf.Service) bool {
+	return s.Program != "" && p.env.Program(s.Program) != nil
+}
+
+// samePort says whether two services are reached in one way, at whatever
+// addresses.
+func samePort(a, b *conf.Service) bool {
+	switch {
+	case a.Proto != b.Proto || (a.RPC == nil) != (b.RPC == nil) || (a.Mux == conf.NoMux) != (b.Mux == conf.NoMux):
+		return false
+	case a.RPC != nil:
+		return a.RPC.Program == b.RPC.Program
+	case a.Mux != conf.NoMux || a.Proto == "unix":
+		return a.Name == b.Name
+	}
+	return a.Port == b.Port
 }
 
 // address is what only one service can have.

@@ -1,0 +1,61 @@
+package xinetdconf
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"inetd/inetd/conf"
+)
+
+// With the services of an inetd.conf besides those of the file the file's
+// stand, and its defaults hold for all.
+func TestParseCompat(t *testing.T) {
+	own := func(lines string) string {
+		return "service smtp\n{\nsocket_type = stream\nwait = no\nuser = root\nserver = /bin/own\n" + lines + "}\n"
+	}
+	smtp := func() *conf.Service {
+		return &conf.Service{Pos: conf.Pos{File: "c", Line: 7}, Name: "smtp", Socktype: conf.Stream, Proto: "tcp", Port: 25, User: "root", Program: "/bin/cat", Args: []string{"cat", "-u"}}
+	}
+	quoted := smtp()
+	quoted.Args = []string{"cat", "two words"}
+	for _, tt := range []struct {
+		text string
+		svc  *conf.Service
+		want []string // host list, program, and what the defaults say
+		errs []string
+	}{
+		{"", smtp(), []string{" /bin/cat [cat -u] 0 0"}, nil},
+		{own(""), smtp(), []string{" /bin/own [own] 0 0"}, []string{"c:7: warning: service smtp: service smtp of line 1 of x has its port, and stands"}},
+		{own("bind = 127.0.0.1\n"), smtp(), []string{"127.0.0.1 /bin/own [own] 0 0"}, []string{"c:7: warning: service smtp: service smtp of line 1 of x has its port, and stands"}},
+		{own("disable = yes\n"), smtp(), []string{" /bin/cat [cat -u] 0 0"}, nil},
+		{"defaults\n{\nbind = 127.0.0.1\ninstances = 3\nlog_on_success = PID\n}\n", smtp(), []string{"127.0.0.1 /bin/cat [cat -u] 3 4"}, nil},
+		{"defaults\n{\nbind = 127.0.0.1\ninstances = 3\n}\n", quoted, []string{"127.0.0.1 /bin/cat [cat two words] 0 0"}, []string{`c:7: warning: server_args: the defaults do not hold for it: there are no quotes in the syntax, which "two words" needs`}},
+		{"defaults\n{\ndisabled = smtp\n}\n", smtp(), nil, nil},
+		{"defaults\n{\ndisabled = smtp\n}\n", quoted, nil, nil},
+		{"defaults\n{\nenabled = telnet\n}\n", smtp(), nil, []string{`x:3:11: warning: enabled: no service has the id "telnet"`}},
+		{"defaults\n{\nonly_from = 10.0.0.1\n}\n", smtp(), []string{" /bin/cat [cat -u] 0 0"}, []string{"x:3:13: warning: only_from: does not hold for the services of c, as in xinetd"}},
+		{"defaults\n{\nonly_from = 10.0.0.1,\n}\n", smtp(), nil, []string{"x:3:", "c:7: only_from: service smtp is not served: the defaults' value (line 3 of x) is in error, and the service has none of its own"}},
+	} {
+		list, errs := ParseCompat("x", []byte(tt.text), []*conf.Service{tt.svc}, testEnv(t), Source{})
+		var got []string
+		for _, s := range list {
+			var items conf.LogItems
+			if s.Xinetd != nil {
+				items = s.Xinetd.Log.OnSuccess
+			}
+			got = append(got, fmt.Sprintf("%s %s %s %d %d", s.HostList(), s.Program, s.Args, max(0, s.Limits.Children), items))
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%q: services %q, want %q", tt.text, got, tt.want)
+		}
+		ok := len(errs) == len(tt.errs)
+		for i := range min(len(errs), len(tt.errs)) {
+			ok = ok && strings.HasPrefix(errs[i].Error(), tt.errs[i])
+		}
+		if !ok {
+			t.Errorf("%q: errors\n%v\nwant\n%s", tt.text, errs, strings.Join(tt.errs, "\n"))
+		}
+	}
+}
