@@ -326,3 +326,27 @@ func TestErrorsAtStart(t *testing.T) {
 		t.Errorf("start = %d, %q, want %q", status, out, want)
 	}
 }
+
+// Whoever starts the daemon with less than the usual rights for files gives its
+// services of xinetd.conf no more, also through the process that detaches.
+func TestUmaskOfStart(t *testing.T) {
+	t.Parallel()
+	p, q := freePort(t), freePort(t)
+	dir := t.TempDir()
+	conf, pidFile := filepath.Join(dir, "xinetd.conf"), filepath.Join(dir, "pid")
+	text := ""
+	for port, line := range map[int]string{p: "", q: "umask = 027"} {
+		text += block(fmt.Sprint("u", port), "type = UNLISTED", fmt.Sprintf("port = %d", port), "socket_type = stream", "wait = no",
+			"user = "+me, "server = /bin/sh", "server_args = -c umask", line)
+	}
+	if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/bin/sh", "-c", `umask 077; exec "$0" "$@"`, filepath.Join(dir, "inetd"), "-p", pidFile, conf)
+	if err := os.Symlink(self, cmd.Args[3]); err != nil {
+		t.Fatal(err)
+	}
+	detached(t, cmd, pidFile)
+	wantAnswer(t, "tcp4", local(p), "", "0077\n")
+	wantAnswer(t, "tcp4", local(q), "", "0027\n")
+}

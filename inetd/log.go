@@ -30,6 +30,17 @@ type logger struct {
 	lines *lineWriter // behind w or rescue
 }
 
+// pause is how long the lines of one reload or dump may wait for syslog, which
+// on Linux has a queue for ten. Those about clients wait for nobody.
+const pause = 200 * time.Millisecond
+
+// patience has the lines that come wait for syslog, all together for d.
+func (l *logger) patience(d time.Duration) {
+	if l.sys != nil {
+		l.sys.SetPatience(d)
+	}
+}
+
 // flush is for the end of the daemon.
 func (l *logger) flush() {
 	if l.lines != nil {

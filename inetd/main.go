@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -289,6 +290,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 		return err
 	}
 	defer log.flush()
+	log.patience(time.Second)
 	s := newServer(o, log, set)
 	s.signals()
 	s.load, s.again = ld.load, ld.again
@@ -327,6 +329,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 		io.WriteString(parent, ready)
 		parent.Close()
 	}
+	log.patience(0)
 	s.notify.ready()
 	s.sayAlive()
 	go debug.FreeOSMemory() // of what only the start needed

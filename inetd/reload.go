@@ -28,6 +28,8 @@ func (s *server) reload() {
 		}
 		s.set.Post(func() {
 			s.loading = false
+			s.log.patience(pause)
+			defer s.log.patience(0)
 			s.lift()
 			if err != nil {
 				s.log.err("%v: nothing is changed", err)

@@ -49,6 +49,8 @@ const dumpFile = "/run/xinetd.dump"
 
 // dump logs what every entry is doing, and as xinetd writes it to a file too.
 func (s *server) dump() {
+	s.log.patience(pause)
+	defer s.log.patience(0)
 	var text []byte
 	for _, e := range s.entries {
 		state := "listening"

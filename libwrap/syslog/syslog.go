@@ -10,8 +10,9 @@
 // /dev/log (RFC 3164, section 4.1; no host name on the local socket), or the
 // same ended by a NUL on a stream socket where the daemon offers only that.
 //
-// Writing never blocks: a message that cannot be delivered at once is dropped
-// and counted. When the daemon has been restarted the socket is opened anew.
+// Writing does not block unless it is told to: a message that cannot be
+// delivered at once is dropped and counted. When the daemon has been restarted
+// the socket is opened anew.
 package syslog
 
 import (
@@ -49,6 +50,8 @@ type Writer struct {
 	buf     []byte
 	dropped uint64
 	untold  uint64 // of those dropped
+
+	patience time.Duration
 }
 
 // New returns a Writer for a program called ident. Messages whose priority
@@ -107,6 +110,29 @@ func (w *Writer) deliver() bool {
 	return ok
 }
 
+// SetPatience lets the messages that come wait for a daemon that is busy, all
+// together for d. A queue on Linux has room for ten by default. 0, as in a new
+// Writer, has none wait.
+func (w *Writer) SetPatience(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.patience = d
+}
+
+// wait writes b as soon as there is room.
+func (w *Writer) wait(b []byte) (n int, err error) {
+	began := time.Now()
+	limit := syscall.NsecToTimeval(max(w.patience, time.Microsecond).Nanoseconds())
+	if err := syscall.SetsockoptTimeval(w.fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &limit); err != nil {
+		return 0, err
+	}
+	syscall.SetNonblock(w.fd, false)
+	defer syscall.SetNonblock(w.fd, true)
+	n, err = syscall.Write(w.fd, b)
+	w.patience = max(0, w.patience-time.Since(began))
+	return n, err
+}
+
 // Dropped returns how many messages could not be delivered so far.
 func (w *Writer) Dropped() uint64 {
 	w.mu.Lock()
@@ -158,6 +184,9 @@ func (w *Writer) send() (ok, lost bool) {
 	}
 	for {
 		n, err := syscall.Write(w.fd, b)
+		if err == syscall.EAGAIN && w.patience > 0 {
+			n, err = w.wait(b)
+		}
 		switch {
 		case err == nil && n == len(b):
 			return true, false

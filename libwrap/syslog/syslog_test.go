@@ -133,6 +133,35 @@ func TestFullNeverBlocks(t *testing.T) {
 	}
 }
 
+// Who is told to waits, but no longer than that.
+func TestPatience(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	c := listen(t, path)
+	w := writer(path, "x")
+	defer w.Close()
+	for w.Print(Info, "y") {
+	}
+	w.SetPatience(50 * time.Millisecond)
+	began := time.Now()
+	if w.Print(Info, "z") {
+		t.Error("Print to a full queue = true")
+	}
+	if took := time.Since(began); took < 40*time.Millisecond {
+		t.Errorf("Print that may wait 50 ms took %v", took)
+	}
+	if w.Print(Info, "z") { // at once: the time is used up
+		t.Error("Print to a full queue = true")
+	}
+	w.SetPatience(10 * time.Second)
+	done := make(chan bool)
+	go func() { done <- w.Print(Info, "last") }()
+	for !strings.HasSuffix(read(t, c), "last") {
+	}
+	if !<-done {
+		t.Error("Print that may wait = false")
+	}
+}
+
 // The count of what is lost is not lost where there is room for one message and
 // not for two.
 func TestTellLost(t *testing.T) {
