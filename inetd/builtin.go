@@ -14,14 +14,18 @@ import (
 // no goroutine: the send buffer of a new connection has room for it.
 func (s *server) converse(c conn) {
 	e := c.e
-	j := &job{e: e, l: c.l, src: c.peer.Addr(), began: s.now()}
+	now := s.now()
 	if e.builtin.Reply != nil {
-		s.reply = e.builtin.Reply(s.reply[:0], s.now())
+		// It says seconds.
+		if t := now.Unix(); s.replied != e.builtin || s.repliedAt != t {
+			s.reply, s.replied, s.repliedAt = e.builtin.Reply(s.reply[:0], now), e.builtin, t
+		}
 		sock.Last(c.fd, s.reply)
 		s.recordStart(c, 0)
-		s.ended(j)
+		s.over(e, c.peer.Addr())
 		return
 	}
+	j := &job{e: e, l: c.l, src: c.peer.Addr(), began: now}
 	s.recordStart(c, 0)
 	fd := sock.High(c.fd)
 	sock.SetNonblock(fd, true)

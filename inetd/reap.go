@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"time"
 
@@ -106,16 +107,20 @@ func (s *server) finish(j *job, err error) {
 
 // ended gives back what a job had, whatever kind it was.
 func (s *server) ended(j *job) {
-	e := j.e
 	delete(s.jobs, j)
-	s.running--
 	s.tidyLater()
-	full := e.tally.Full()
-	e.tally.Done(j.src)
 	if l := j.l; l.holder == j {
 		l.holder = nil
 		s.release(l)
 	}
+	s.over(j.e, j.src)
+}
+
+// over counts out a server of e for src.
+func (s *server) over(e *entry, src netip.Addr) {
+	s.running--
+	full := e.tally.Full()
+	e.tally.Done(src)
 	if full {
 		s.watchAll(e)
 	}

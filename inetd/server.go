@@ -46,7 +46,9 @@ type server struct {
 	jobs       map[*job]struct{} // all but what is answered at once
 	batch      *sock.Batch       // made for the first datagram
 	replies    *services.ReplyCap
-	reply      []byte // scratch
+	reply      []byte // the last of a built-in that says its piece at once
+	replied    *services.Builtin
+	repliedAt  int64 // in seconds
 	broadcasts []netip.Addr
 	answering  map[uint16]bool // ports of built-ins on datagrams
 	loading    bool            // a reload is on its way

@@ -26,11 +26,11 @@ func socket(domain, typ, proto int) (int, error) {
 func Last(fd int, p []byte) {
 	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL | unix.MSG_MORE
 	unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), flags, 0, 0)
-	unix.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)
 	if _, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), 0, 1<<20, unix.MSG_DONTWAIT|unix.MSG_TRUNC, 0, 0); e == unix.EFAULT {
 		drain(fd) // no tcp(7)
 	}
-	unix.Close(fd)
+	unix.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)
+	unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
 }
 
 // base is where descriptors that live long begin. A process starts with room
