@@ -73,7 +73,11 @@ func (s *server) openNow(l *listener) bool {
 		s.log.info("%s: %s: listening now", e.label, l.addr)
 	}
 	l.fd, l.opts, l.path = fd, e.opts, sock.Path(l.addr)
-	l.refusing = e.resting && l.addr.Type != sock.Dgram
+	if l.refusing = e.resting && l.addr.Type != sock.Dgram; l.refusing && l.path == nil {
+		if l.fd, err = sock.Refuse(fd, l.addr, l.opts); err != nil {
+			s.log.err("%s: %s: %v", e.label, l.addr, err)
+		}
+	}
 	s.setMode(l)
 	s.publish(l)
 	return true

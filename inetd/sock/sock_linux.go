@@ -171,7 +171,8 @@ func Refuse(fd int, a Addr, o Options) (int, error) {
 	if err := reuse(fd, 0); err != nil {
 		return fd, err
 	}
-	if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
+	// ENOTCONN: it does not listen yet.
+	if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil && err != unix.ENOTCONN {
 		return fd, fmt.Errorf("shutdown: %w", err)
 	}
 	return fd, nil

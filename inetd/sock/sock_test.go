@@ -217,8 +217,21 @@ func TestRefuse(t *testing.T) {
 			s = freePort(t, s)
 		}
 		a := addr(Stream, s)
-		fd := listening(t, a, opts)
+		fd, err := Bind(a, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
 		a = at(a, fd)
+		// One that does not listen yet may be told to refuse too.
+		if fd, err = Refuse(fd, a, opts); err != nil {
+			t.Fatal(err)
+		}
+		if stolen(t, a) {
+			t.Errorf("%s: the port of a socket that never listened can be bound by others", s)
+		}
+		if err := Resume(fd, a, opts); err != nil {
+			t.Fatal(err)
+		}
 		queued := dial(t, "tcp", a.String())
 		for range 3 {
 			var err error
