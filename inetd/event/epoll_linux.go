@@ -15,7 +15,7 @@ import (
 
 type epoll struct {
 	fd, wakeFD int
-	tags       map[int32]any // watched descriptors, and pidfds as *child
+	tags       []any // by descriptor: what is watched, and pidfds as *child
 	raw        []unix.EpollEvent
 	events     []Event
 	ended      []*child // not reaped yet
@@ -49,7 +49,7 @@ func New() (Set, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
-	e := &epoll{fd: fd, wakeFD: wake, tags: make(map[int32]any), raw: make([]unix.EpollEvent, 64)}
+	e := &epoll{fd: fd, wakeFD: wake, raw: make([]unix.EpollEvent, 64)}
 	if runtime.GOMAXPROCS(0) == 1 {
 		runtime.GOMAXPROCS(2)
 	}
@@ -68,12 +68,17 @@ func (e *epoll) Watch(fd int, tag any) error {
 	if err := unix.EpollCtl(e.fd, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
 		return fmt.Errorf("epoll_ctl: %w", err)
 	}
-	e.tags[int32(fd)] = tag
+	if fd >= len(e.tags) {
+		e.tags = append(e.tags, make([]any, fd+1-len(e.tags))...)
+	}
+	e.tags[fd] = tag
 	return nil
 }
 
 func (e *epoll) Unwatch(fd int) error {
-	delete(e.tags, int32(fd))
+	if fd < len(e.tags) {
+		e.tags[fd] = nil
+	}
 	if err := unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, fd, nil); err != nil {
 		return fmt.Errorf("epoll_ctl: %w", err)
 	}
