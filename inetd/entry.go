@@ -20,7 +20,7 @@ type spec struct {
 	plan     *child.Plan       // nil for a built-in
 	builtin  *services.Builtin // nil for a program
 	wrapped  wrapping
-	shell    *libwrap.Shell // as whom commands of hosts.allow and hosts.deny run
+	shell    *libwrap.Shell // as whom commands of hosts.allow and hosts.deny run, where these are asked
 	records  *records       // nil: no lines about clients
 	gate     *gate          // nil: what xinetd.conf asks of clients is not asked
 	limits   conf.Limits    // with the daemon's defaults

@@ -264,7 +264,9 @@ func (ld *loader) prepare(svc *conf.Service, l *conf.ErrorList) (*spec, error) {
 		sp.plan = ld.xinetdPlan(svc, l)
 	}
 	sp.wrap(ld.opts, l)
-	sp.shell = &libwrap.Shell{Env: ld.env, Start: sp.startCommand}
+	if sp.wrapped.daemon != "" {
+		sp.shell = &libwrap.Shell{Env: ld.env, Start: sp.startCommand}
+	}
 	return sp, nil
 }
 
@@ -346,9 +348,12 @@ func (ld *loader) identify(sp *spec, db *names.DB) error {
 			id.Groups = own.Groups
 		}
 	}
-	sp.shell.Credential = id.Credential()
+	cred := id.Credential()
+	if sp.shell != nil {
+		sp.shell.Credential = cred
+	}
 	if sp.plan != nil {
-		sp.plan.SetCredential(sp.shell.Credential)
+		sp.plan.SetCredential(cred)
 	}
 	return nil
 }
