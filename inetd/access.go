@@ -161,8 +161,8 @@ func (s *server) screen(c conn) {
 				return // a reload closed it, or it is another's: the loop finds the client again
 			case !c.own || e.spec.same(spec):
 				s.decided(c, &q)
-			case c.l.addr.Type == sock.Dgram:
-				s.drop(c) // what it is made for may be no program any more
+			case c.l.addr.Type == sock.Dgram, e.Wait:
+				s.drop(c) // it is no socket of the kind that is served now
 			default:
 				s.screen(c) // what was asked is not what is to be served now
 			}

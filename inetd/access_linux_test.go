@@ -655,6 +655,20 @@ func TestAccessReload(t *testing.T) {
 			t.Errorf("a client that may have open gets %q", got)
 		}
 		d.log.wait(t, 0, "refused connection from 127.0.0.1")
+
+		// And is no client of a server that is to accept its own.
+		put(t, "/etc/hosts.allow", "open: ALL: spawn (touch /run/again; until test -e /run/on; do sleep 0.01; done)\nALL: ALL\n", 0o644)
+		d.write(fmt.Sprintf(conf, "open"))
+		d.hup()
+		c = dial(t, "tcp4", "127.0.0.1:7777")
+		eventually(t, "the client is being asked about", func() bool { _, err := os.Stat("/run/again"); return err == nil })
+		d.write("7777 stream tcp4 wait root /bin/cat cat\n")
+		d.hup()
+		put(t, "/run/on", "", 0o644)
+		io.WriteString(c, "hello\n")
+		if got, _ := io.ReadAll(c); len(got) > 0 {
+			t.Errorf("a client of a service that came to wait gets %q", got)
+		}
 	})
 }
 

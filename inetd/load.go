@@ -492,7 +492,7 @@ func (ld *loader) lookup(host string, f conf.Family) ([]netip.Addr, error) {
 }
 
 func fits(ip netip.Addr, f conf.Family) bool {
-	return f == conf.Both || f == conf.Mapped && ip.Is6() || f == conf.V4 && ip.Is4() || f == conf.V6 && ip.Is6()
+	return f == conf.Both || f == conf.Mapped || f == conf.V4 && ip.Is4() || f == conf.V6 && ip.Is6()
 }
 
 // hasIPv6 says whether the kernel does: where it was built or started without,

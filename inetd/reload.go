@@ -75,9 +75,10 @@ func (s *server) apply(cfg *config) diff {
 	for _, sp := range cfg.specs {
 		e := old[sp.Key()]
 		delete(old, sp.Key())
-		// One that is served everywhere stays so when a name server does not answer.
+		// One that is served everywhere stays so when a name server does not answer,
+		// and one with an unknown host loses no other for that.
 		if sp.unusable != nil || sp.unresolved != nil && e != nil &&
-			(e.unresolved == nil || slices.Equal(e.Hosts, sp.Hosts) && !covers(sp.addrs, e.addrs)) {
+			(e.unresolved == nil || slices.Equal(e.Hosts, sp.Hosts) && len(sp.addrs) < len(e.addrs)) {
 			if e == nil {
 				s.unready = append(s.unready, sp)
 				continue
@@ -166,7 +167,7 @@ func (s *server) adopt(specs []*spec) {
 			}
 		}
 		i := slices.IndexFunc(s.entries, func(e *entry) bool { return e.Key() == sp.Key() })
-		if sp.unusable != nil || sp.unresolved != nil && i >= 0 && !(covers(sp.addrs, s.entries[i].addrs) && len(sp.addrs) > len(s.entries[i].addrs)) {
+		if sp.unusable != nil || sp.unresolved != nil && i >= 0 && (len(sp.addrs) < len(s.entries[i].addrs) || slices.Equal(s.entries[i].addrs, sp.addrs)) {
 			s.unready = append(s.unready, sp)
 			continue
 		}
@@ -190,12 +191,6 @@ func (s *server) adopt(specs []*spec) {
 	for _, sp := range ready {
 		s.log.info("%s: can be served now (%s)", sp.label, sp.Pos)
 	}
-}
-
-// covers says whether all has what some has: a name server that fails takes no
-// address away.
-func covers(all, some []sock.Addr) bool {
-	return !slices.ContainsFunc(some, func(a sock.Addr) bool { return !slices.Contains(all, a) })
 }
 
 // copy is for asking again while the original serves.

@@ -1,6 +1,7 @@
 package libwrap
 
 import (
+	"cmp"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 
 // A cached is a file and its compiled form. The zero value is ready for use.
 type cached[T any] struct {
+	max   int64 // largest file that is kept compiled, in bytes; 0 is maxCompiled
 	state atomic.Pointer[cachedState[T]]
 	mu    sync.Mutex // held while compiling
 }
@@ -22,9 +24,15 @@ type cachedState[T any] struct {
 	form     T
 }
 
-// maxCompiled is the largest file that is kept compiled, in bytes. The compiled
-// form takes up to 75 times as much.
-const maxCompiled = 8 << 20
+// maxCompiled is for tables, which root writes. The compiled form takes up to 75
+// times as much as the file.
+const maxCompiled = 256 << 20
+
+// current says whether the compiled form is that of a file as it is now.
+func (c *cached[T]) current(st stamp) bool {
+	s := c.state.Load()
+	return s != nil && s.compiled && s.settled && s.stamp == st
+}
 
 // get returns the compiled form of the file at path, or, the first time it is
 // asked for, a descriptor to read it from: a program that decides once has no
@@ -55,7 +63,7 @@ func (c *cached[T]) get(path string, compile func(data string) T) (form T, fd in
 	if fd, err = openFile(path); err != nil {
 		return form, -1, err
 	}
-	if st, err = statFD(fd); err == nil && (!st.regular || st.size > maxCompiled) {
+	if st, err = statFD(fd); err == nil && (!st.regular || st.size > cmp.Or(c.max, maxCompiled)) {
 		return form, fd, nil
 	}
 	defer syscall.Close(fd)

@@ -15,6 +15,9 @@ const (
 	maxNesting = 64
 	maxNested  = 10000
 
+	// maxHostFile is the largest host file that is kept compiled, in bytes.
+	maxHostFile = 16 << 20
+
 	// maxAtOnce is the largest host file, in bytes, for which a decision that
 	// must not take time is made. To read this much takes some 10 ms.
 	maxAtOnce = 256 << 10
@@ -38,7 +41,7 @@ func (d *decision) inHostFile(path string, e *Endpoint) bool {
 	}
 	if d.now {
 		// Its owner need not be who wrote the table, and can have it read anew.
-		if st, err := statFile(path); err == nil && (!st.regular || st.size > maxAtOnce) && d.block() {
+		if st, err := statFile(path); err == nil && (!st.regular || st.size > maxAtOnce) && !d.t.hostFile(path).current(st) && d.block() {
 			return false
 		}
 	}
@@ -83,7 +86,7 @@ func (t *Tables) hostFile(path string) *cached[*hostSet] {
 		if t.hosts == nil || len(t.hosts) >= 1024 {
 			t.hosts = make(map[string]*cached[*hostSet])
 		}
-		c = new(cached[*hostSet])
+		c = &cached[*hostSet]{max: maxHostFile}
 		t.hosts[path] = c
 	}
 	return c

@@ -62,8 +62,8 @@ type Identity struct {
 // says that nothing was started. pidfd is -1 where the system has none.
 //
 // Where the kernel or the processor has no faster way this is syscall.ForkExec,
-// and a plan with Settings or an identity starts through a helper then (see
-// Help), whose failures show in the exit status instead. One goroutine at a time may start
+// and a plan with Settings or a user of its own starts through a helper then, see
+// Help. One goroutine at a time may start
 // a plan. Unless it is nil meanwhile runs, on the fast way and if there is a child
 // at all, while that is on its way to the program.
 func Start(p *Plan, fd int, meanwhile func()) (pid, pidfd int, err error) {
@@ -82,15 +82,11 @@ func forkExec(p *Plan, fd int) (pid, pidfd int, err error) {
 		Sys:   &syscall.SysProcAttr{Setsid: true, Credential: p.cred},
 	}
 	wantPidfd(attr.Sys, &pidfd)
-	path, argv := p.Path, p.Argv
 	// ForkExec waits for the exec, and from setuid on the user could stop that.
-	if !p.Settings.empty() || p.cred != nil {
-		if path, argv, err = p.helped(); err != nil {
-			return 0, -1, err
-		}
-		attr.Sys.Credential = nil
+	if !p.Settings.empty() || p.cred != nil && p.cred.Uid != 0 {
+		return p.startHelper(attr, &pidfd)
 	}
-	pid, err = syscall.ForkExec(path, argv, &attr)
+	pid, err = syscall.ForkExec(p.Path, p.Argv, &attr)
 	if err != nil {
 		return 0, -1, explain(p, err)
 	}

@@ -291,30 +291,31 @@ func TestSettings(t *testing.T) {
 	unix.Wait4(pid, nil, 0, nil)
 }
 
-// What the helper cannot do, it does not pass over.
+// What the helper cannot do, it does not pass over, and says.
 func TestHelperFails(t *testing.T) {
 	byForkExec(t)
 	zero := 0
-	for _, tt := range []struct {
-		what string
-		plan *Plan
-		want int
-	}{
-		{"no program", &Plan{Path: "/no/such/program", Argv: []string{"x"}, Settings: Settings{Umask: &zero}}, ExitExec},
-		{"bad limit", &Plan{Path: "/bin/true", Argv: []string{"true"}, Settings: Settings{Rlimits: []Rlimit{{Resource: 9999, Soft: 1, Hard: 1}}}}, ExitSettings},
-		{"soft over hard", &Plan{Path: "/bin/true", Argv: []string{"true"}, Settings: Settings{Rlimits: []Rlimit{{Resource: syscall.RLIMIT_NOFILE, Soft: 128, Hard: 64}}}}, ExitSettings},
-	} {
-		f, pid := begin(t, tt.plan)
-		if out, status := finish(t, f, pid); out != "" || status.ExitStatus() != tt.want {
-			t.Errorf("helper, %s = %q, status %d, want %d and no output", tt.what, out, status.ExitStatus(), tt.want)
-		}
+	plans := map[string]*Plan{
+		"execv /no/such/program: no such file or directory": {Path: "/no/such/program", Argv: []string{"x"}, Settings: Settings{Umask: &zero}},
+		"umask, nice value or limits: invalid argument":     {Path: "/bin/true", Argv: []string{"true"}, Settings: Settings{Rlimits: []Rlimit{{Resource: 9999, Soft: 1, Hard: 1}}}},
+		"umask, nice value or limits: invalid argument ":    {Path: "/bin/true", Argv: []string{"true"}, Settings: Settings{Rlimits: []Rlimit{{Resource: syscall.RLIMIT_NOFILE, Soft: 128, Hard: 64}}}},
 	}
-	if os.Geteuid() != 0 {
-		p := &Plan{Path: "/bin/true", Argv: []string{"true"}, Settings: Settings{Umask: &zero}}
-		p.SetIdentity(Identity{UID: 0, GID: 0, Groups: []uint32{0}})
-		f, pid := begin(t, p)
-		if _, status := finish(t, f, pid); status.ExitStatus() != ExitIdentity {
-			t.Errorf("helper that may not become root = status %d, want %d", status.ExitStatus(), ExitIdentity)
+	if os.Geteuid() == 0 {
+		plans["execv /no/such/program: no such file or directory "] = &Plan{Path: "/no/such/program", Argv: []string{"x"}, cred: &syscall.Credential{Uid: 12345, Gid: 12345}}
+	} else {
+		plans["groups, gid or uid: operation not permitted"] = &Plan{Path: "/bin/true", Argv: []string{"true"}, Settings: Settings{Umask: &zero}, cred: &syscall.Credential{}}
+	}
+	for want, p := range plans {
+		null, err := os.Open("/dev/null")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer null.Close()
+		if pid, pidfd, err := startWith(p, int(null.Fd())); err == nil || err.Error() != strings.TrimSpace(want) || pid != 0 || pidfd != -1 {
+			t.Errorf("Start = %d, %d, %v, want %s", pid, pidfd, err, want)
+		}
+		if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); err != syscall.ECHILD {
+			t.Errorf("after %s there is a child: %d, %v", want, pid, err)
 		}
 	}
 }

@@ -1,13 +1,16 @@
 package child
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Settings are what Go cannot do between fork and exec. The few services that
@@ -32,9 +35,9 @@ const helperName = "inetd-child"
 
 // Exit statuses of a helper that could not execute the server.
 const (
-	ExitSettings = 125 // nice value, umask or resource limit
-	ExitIdentity = 126 // groups, gid or uid
-	ExitExec     = 127
+	exitSettings = 125 // nice value, umask or resource limit
+	exitIdentity = 126 // groups, gid or uid
+	exitExec     = 127
 )
 
 // helped is the path and argv of the helper for p.
@@ -63,34 +66,94 @@ func (p *Plan) helped() (path string, argv []string, err error) {
 	return path, append(argv, p.Argv...), nil
 }
 
+// startHelper starts the helper and waits for its word, which is none where it
+// became the server. It waits no longer than for any other child: the user can
+// stop the helper from setuid on.
+func (p *Plan) startHelper(attr syscall.ProcAttr, pidfd *int) (int, int, error) {
+	path, argv, err := p.helped()
+	if err != nil {
+		return 0, -1, err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return 0, -1, fmt.Errorf("fork: %w", err)
+	}
+	defer r.Close()
+	attr.Sys.Credential = nil
+	attr.Files = append(attr.Files, w.Fd())
+	pid, err := syscall.ForkExec(path, argv, &attr)
+	w.Close()
+	if err != nil {
+		return 0, -1, explain(p, err)
+	}
+	r.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	var word [2]byte
+	if n, _ := io.ReadFull(r, word[:]); n < len(word) {
+		return pid, *pidfd, nil
+	}
+	for {
+		if _, err := syscall.Wait4(pid, nil, 0, nil); err != syscall.EINTR {
+			break
+		}
+	}
+	if *pidfd >= 0 {
+		syscall.Close(*pidfd)
+	}
+	why := syscall.Errno(word[1])
+	switch word[0] {
+	case exitExec:
+		return 0, -1, fmt.Errorf("execv %s: %w", p.Path, why)
+	case exitIdentity:
+		return 0, -1, fmt.Errorf("groups, gid or uid: %w", why)
+	}
+	return 0, -1, fmt.Errorf("umask, nice value or limits: %w", why)
+}
+
 // IsHelper says whether this process was started by Start to become a server.
 func IsHelper() bool { return len(os.Args) > 0 && os.Args[0] == helperName }
 
 // Help makes the settings and becomes the server; it returns only on failure,
-// with an exit status. It prints nothing: its descriptors are the client's.
+// with an exit status. It prints nothing: its descriptors 0 to 2 are the
+// client's. Why it failed it tells its parent, on descriptor 3.
 func Help() int {
 	// On Linux the nice value is a thread's.
 	runtime.LockOSThread()
-	args := os.Args[1:]
+	syscall.CloseOnExec(parent)
+	status, err := help(os.Args[1:])
+	var why syscall.Errno
+	if !errors.As(err, &why) {
+		why = syscall.EINVAL
+	}
+	syscall.Write(parent, []byte{byte(status), byte(why)})
+	return status
+}
+
+const parent = 3
+
+func help(args []string) (status int, err error) {
 	var identity []int
 	for len(args) > 0 && args[0] != "--" {
 		key, val, _ := strings.Cut(args[0], "=")
 		n, err := numbers(val)
-		if err == nil && key == "identity" && len(n) >= 2 {
+		if err != nil {
+			return exitSettings, err
+		}
+		if key == "identity" && len(n) >= 2 {
 			identity = n
-		} else if err != nil || set(key, n) != nil {
-			return ExitSettings
+		} else if err := set(key, n); err != nil {
+			return exitSettings, err
 		}
 		args = args[1:]
 	}
 	if len(args) < 2 {
-		return ExitSettings
+		return exitSettings, syscall.EINVAL
 	}
-	if identity != nil && become(identity[0], identity[1], identity[2:]) != nil {
-		return ExitIdentity
+	if identity != nil {
+		if err := become(identity[0], identity[1], identity[2:]); err != nil {
+			return exitIdentity, err
+		}
 	}
-	syscall.Exec(args[1], args[2:], os.Environ())
-	return ExitExec
+	return exitExec, syscall.Exec(args[1], args[2:], os.Environ())
 }
 
 func numbers(s string) ([]int, error) {

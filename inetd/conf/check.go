@@ -237,7 +237,8 @@ func (e *Env) checkProgram(s *Service, at func(string) Pos, l *ErrorList) {
 	switch {
 	case name == "tcpd":
 		e.checkBehindTcpd(s, at, l)
-	case argv0[:min(1, len(argv0))] == "/" && filepath.Base(argv0) != name, argv0[:min(1, len(argv0))] == "-" && argv0[1:] != name:
+	case strings.HasPrefix(argv0, "/") && filepath.Base(argv0) != name && name != "busybox",
+		strings.HasPrefix(argv0, "-") && argv0[1:] != name && !strings.HasSuffix(argv0, "sh"):
 		// For python3 /usr/local/bin/x.py it is clients who say what the program is.
 		l.Warnf(at(FieldArgs), FieldArgs, "%q is the name that %s is called by, argv[0], and no argument: write %s %[1]s", argv0, name, name)
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -384,11 +385,9 @@ func (d *Datagram) Same(e *Datagram) bool { return *d == *e }
 // Peek looks at the next datagram without taking it.
 func Peek(fd int) (Datagram, bool) {
 	var d Datagram
-	// For the time of arrival. A unix-domain client can put descriptors there.
-	oob := make([]byte, 64)
-	if !Local(fd).IsValid() {
-		oob = nil
-	}
+	// Room for the time of arrival, which comes first, and not for descriptors,
+	// which a unix-domain client can send.
+	oob := make([]byte, unix.CmsgSpace(int(unsafe.Sizeof(unix.Timespec{}))))
 	done := stamped(fd)
 	// With MSG_TRUNC Linux tells the whole length, other systems what fits.
 	n, oobn, _, sa, err := unix.Recvmsg(fd, d.Head[:], oob, unix.MSG_PEEK|unix.MSG_DONTWAIT|unix.MSG_TRUNC)

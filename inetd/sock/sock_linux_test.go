@@ -106,16 +106,26 @@ func TestPeekRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(c)
-	if err := unix.Sendmsg(c, []byte("x"), unix.UnixRights(c, c, c), &unix.SockaddrUnix{Name: a.Path}, 0); err != nil {
-		t.Fatal(err)
+	for range 2 {
+		if err := unix.Sendmsg(c, []byte("x"), unix.UnixRights(c, c, c), &unix.SockaddrUnix{Name: a.Path}, 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 	mine, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	unix.Close(mine)
-	if d, ok := Peek(fd); !ok || d.Len != 1 {
-		t.Errorf("Peek = %+v, %v", d, ok)
+	first, ok := Peek(fd)
+	if !ok || first.Len != 1 {
+		t.Errorf("Peek = %+v, %v", first, ok)
+	}
+	if again, ok := Peek(fd); !ok || !again.Same(&first) {
+		t.Errorf("Peek = %+v, %v, want the same, %+v", again, ok, first)
+	}
+	Drop(fd)
+	if second, ok := Peek(fd); !ok || second.Same(&first) {
+		t.Errorf("Peek of another datagram = %+v, %v, which is taken for the first", second, ok)
 	}
 	next, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil || next != mine {

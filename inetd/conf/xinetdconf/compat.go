@@ -1,6 +1,7 @@
 package xinetdconf
 
 import (
+	"cmp"
 	"bytes"
 
 	"inetd/inetd/conf"
@@ -41,9 +42,17 @@ func (p *parser) compatible(d *draft) {
 		d.service = s
 		return
 	}
+	// As in xinetd these are not for it.
 	d.x.Access, d.x.Times = conf.Access{}, nil
+	d.x.Banner, d.x.BannerSuccess, d.x.BannerFail = "", "", ""
+	d.x.Nice, d.v6only = 0, d.v6only && d.gives("v6only")
 	n := len(p.errs)
 	p.finish(d)
+	if d.service != nil { // what the block could not say
+		d.service.Group, d.service.SndBuf, d.service.RcvBuf, d.service.Filter, d.service.FilterArg = s.Group, s.SndBuf, s.RcvBuf, s.Filter, s.FilterArg
+		d.service.Limits.Rate = cmp.Or(s.Limits.Rate, d.service.Limits.Rate)
+		d.service.Limits.SourceRate = cmp.Or(s.Limits.SourceRate, d.service.Limits.SourceRate)
+	}
 	errs := p.errs[:n]
 	for _, e := range p.errs[n:] {
 		if !e.Warning {

@@ -20,6 +20,15 @@ func TestParseCompat(t *testing.T) {
 	}
 	quoted := smtp()
 	quoted.Args = []string{"cat", "two words"}
+	limited := smtp()
+	limited.User, limited.Limits, limited.SndBuf = "33", conf.Limits{Rate: 5, SourceRate: 3}, 4096
+	list, errs := ParseCompat("x", []byte("defaults\n{\nbanner = /etc/banner\nnice = 5\nv6only = yes\n}\n"), []*conf.Service{limited}, testEnv(t), Source{})
+	if len(errs) != 1 || !strings.HasPrefix(errs[0].Error(), "x:3:10: warning: banner: does not hold") || len(list) != 1 {
+		t.Fatalf("services %v, errors %v", list, errs)
+	}
+	if s := list[0]; s.Group != "" || s.Limits.Rate != 5 || s.Limits.SourceRate != 3 || s.SndBuf != 4096 || s.Xinetd.Banner != "" || s.Xinetd.Nice != 0 || s.Family != conf.Both {
+		t.Errorf("service %+v, %+v", s, s.Xinetd)
+	}
 	for _, tt := range []struct {
 		text string
 		svc  *conf.Service

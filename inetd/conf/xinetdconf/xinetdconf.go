@@ -65,8 +65,8 @@ func Parse(file string, text []byte, env *conf.Env, src Source) ([]*conf.Service
 }
 
 // ParseCompat is Parse with the services of inetd.conf(5) besides, as for
-// xinetd's -inetd_compat: the defaults hold for them, all but those of access,
-// and one whose port a service of the file has is not served.
+// xinetd's -inetd_compat: the defaults hold for them, all but those of access and
+// banners, and one whose port a service of the file has is not served.
 func ParseCompat(file string, text []byte, compat []*conf.Service, env *conf.Env, src Source) ([]*conf.Service, conf.ErrorList) {
 	file = filepath.Clean(file)
 	p := &parser{env: env, src: src, seen: map[string]bool{file: true}}
@@ -575,7 +575,7 @@ func (p *parser) services() []*conf.Service {
 		}
 	}
 	if len(added) > 0 {
-		for _, attr := range []string{"only_from", "no_access", "access_times"} {
+		for _, attr := range []string{"only_from", "no_access", "access_times", "banner", "banner_success", "banner_fail"} {
 			if def.has(attr) {
 				p.errs.Warnf(def.pos(attr), attr, "does not hold for the services of %s, as in xinetd", added[0].Pos.File)
 			}
