@@ -143,6 +143,10 @@ func (s *server) screen(c conn) {
 		s.deny(c, failProcess, "too many access checks under way")
 		return
 	}
+	if c.own && e.tally.Crowded(c.peer.Addr()) {
+		s.deny(c, failSource, "more than "+limitText(e.limits.SourceChildren)+" servers at a time for one client")
+		return
+	}
 	s.checks++
 	s.checking[who]++
 	s.hold(c)
@@ -173,12 +177,21 @@ func (s *server) screen(c conn) {
 	}()
 }
 
-// maxAsking bounds how long a client is looked up.
-const maxAsking = time.Minute
+// maxAsking bounds how long a client is looked up, and maxHeld how long the
+// sender of a datagram, who may be forged and whose look-up holds up the others
+// of a wait service.
+const (
+	maxAsking = time.Minute
+	maxHeld   = 3 * time.Second
+)
 
 // ask finds out what may take time. It touches nothing of the loop's.
 func (q *inquiry) ask(c conn, tables *libwrap.Tables) {
-	ctx, cancel := context.WithTimeout(context.Background(), maxAsking)
+	limit := maxAsking
+	if c.l.addr.Type == sock.Dgram {
+		limit = maxHeld
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	if q.access != nil {
 		src := c.peer.Addr()
@@ -378,7 +391,7 @@ func (s *server) hold(c conn) {
 		s.watch(c.l)
 		return
 	}
-	c.e.tally.Keep()
+	c.e.tally.Keep(c.peer.Addr())
 	if c.e.tally.Full() {
 		s.watchAll(c.e)
 	}
@@ -390,7 +403,7 @@ func (s *server) unhold(c conn) {
 		s.release(c.l)
 		return
 	}
-	c.e.tally.Free()
+	c.e.tally.Free(c.peer.Addr())
 }
 
 // client is the connection as actions touch it, nil where there is none yet.

@@ -132,7 +132,10 @@ func (s *server) tidyLater() {
 	}
 	s.tidy = s.after(untidy, func() {
 		s.tidy = nil
-		go debug.FreeOSMemory()
+		go func() {
+			debug.FreeOSMemory()
+			debug.FreeOSMemory() // what pools hold, such as the pipes of a redirect, outlives one
+		}()
 	})
 }
 

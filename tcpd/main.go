@@ -31,6 +31,9 @@ var (
 	patience = "5"
 )
 
+// maxAsking bounds what a client's name servers can have this process wait for.
+const maxAsking = time.Minute
+
 // The socket that inetd hands over.
 const stdin = 0
 
@@ -69,7 +72,9 @@ func run(argv []string) {
 	}
 
 	tables := libwrap.Tables{Allow: hostsAllow, Deny: hostsDeny}
-	v := tables.Check(context.Background(), req)
+	ctx, cancel := context.WithTimeout(context.Background(), maxAsking)
+	defer cancel()
+	v := tables.Check(ctx, req)
 	p := libwrap.Performer{Conn: libwrap.FD(stdin), Log: func(pri syslog.Priority, text string) { log.Print(pri, text) }, Self: true}
 	err = p.Perform(context.Background(), v)
 	who := req.ClientInfo() + " (" + addr(&req.Client) + ")"

@@ -57,7 +57,7 @@ func (s *State) SetLimits(l conf.Limits) (anew bool) {
 
 // Count tells of a server that was admitted before SetLimits asked for it.
 func (s *State) Count(src netip.Addr) {
-	if src = src.Unmap().WithZone(""); src.IsValid() {
+	if src = src.Unmap().WithZone(""); src.IsValid() && limited(s.limits) {
 		s.sources.of(src, s.limits).running++
 	}
 }
@@ -74,11 +74,23 @@ func (s *State) full(n int) bool {
 }
 
 // Keep keeps a place for a client about whom something is still being found
-// out, until Free.
-func (s *State) Keep() { s.kept++ }
+// out, until Free. It counts for the client.
+func (s *State) Keep(src netip.Addr) {
+	s.kept++
+	s.Count(src)
+}
+
+// Crowded says that a client has as many servers, kept places included, as it may.
+func (s *State) Crowded(src netip.Addr) bool {
+	e := s.sources.byAddr[Source(src)]
+	return e != nil && s.limits.SourceChildren > 0 && e.running >= int(s.limits.SourceChildren)
+}
 
 // Free gives up a place that Keep has kept: for Start, or for good.
-func (s *State) Free() { s.kept-- }
+func (s *State) Free(src netip.Addr) {
+	s.kept--
+	s.sources.done(src.Unmap().WithZone(""))
+}
 
 // Running is how many servers have been admitted and are not Done.
 func (s *State) Running() int { return s.running }

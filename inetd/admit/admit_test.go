@@ -133,11 +133,11 @@ func TestFull(t *testing.T) {
 	if s.Full() {
 		t.Error("Full with one server of two")
 	}
-	s.Keep()
+	s.Keep(netip.Addr{})
 	if !s.Full() {
 		t.Error("not Full with one server and a place that is kept")
 	}
-	s.Free()
+	s.Free(netip.Addr{})
 	if got := s.Start(now.Time, peer); got != Admit {
 		t.Errorf("Start with the place that was kept = %v", got)
 	}
@@ -445,5 +445,32 @@ func BenchmarkStart(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// A client that is being asked about has a place, and no more than it may have.
+func TestKeepSource(t *testing.T) {
+	var s State
+	s.SetLimits(conf.Limits{Rate: conf.Unlimited, Children: 10, SourceRate: conf.Unlimited, SourceChildren: 2})
+	a, b := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("::ffff:10.0.0.1")
+	now := time.Now()
+	if s.Crowded(a) {
+		t.Error("Crowded at the start")
+	}
+	s.Keep(a)
+	if got := s.Start(now, b); got != Admit {
+		t.Errorf("Start beside a kept place = %v", got)
+	}
+	if !s.Crowded(a) || !s.Crowded(b) || s.Crowded(netip.MustParseAddr("10.0.0.2")) {
+		t.Error("a server and a kept place are not two of two")
+	}
+	s.Free(a)
+	if got := s.Start(now, a); got != Admit {
+		t.Errorf("Start with the place that was kept = %v", got)
+	}
+	s.Done(a)
+	s.Done(a)
+	if s.Crowded(a) {
+		t.Error("Crowded at the end")
 	}
 }

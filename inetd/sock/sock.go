@@ -470,6 +470,9 @@ func settle(fd int, peer netip.AddrPort) (netip.AddrPort, error) {
 			Drop(fd)
 		}
 		if last == peer {
+			for d, ok := Peek(fd); ok && d.From != peer; d, ok = Peek(fd) {
+				Drop(fd) // an empty one that was not counted
+			}
 			return peer, nil
 		}
 		if !answerable(last) {

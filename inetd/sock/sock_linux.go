@@ -222,14 +222,16 @@ func lastSender(fd int) (before int, peer netip.AddrPort, err error) {
 	for n := range enough {
 		_, from, err := unix.Recvfrom(fd, buf, unix.MSG_PEEK|unix.MSG_DONTWAIT)
 		if err != nil {
-			if n == 0 {
-				return 0, peer, err
-			}
 			break
 		}
 		if p := AddrPort(from); n == 0 || p != peer {
 			before, peer = n, p
 		}
+	}
+	if !peer.IsValid() { // a look passes over empty datagrams that were seen before
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEEK_OFF, -1)
+		_, from, err := unix.Recvfrom(fd, buf[:1], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return 0, AddrPort(from), err
 	}
 	return before, peer, nil
 }

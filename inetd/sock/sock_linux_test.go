@@ -185,3 +185,41 @@ func TestDisconnect(t *testing.T) {
 		}
 	}
 }
+
+// An empty datagram asks for a server as any other does.
+func TestSplitEmpty(t *testing.T) {
+	a := addr(Dgram, "127.0.0.1:0")
+	fd, err := Bind(a, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a = at(a, fd)
+	for _, texts := range [][]string{{""}, {"x", ""}, {"", "x"}, {"", "", ""}, {"x", "", "y"}} {
+		var last net.Conn
+		for _, text := range texts {
+			last = dial(t, "udp", a.String())
+			if _, err := last.Write([]byte(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		conn, fresh, peer, err := Split(fd, a, opts)
+		if err != nil {
+			t.Fatalf("Split of %q: %v", texts, err)
+		}
+		fd = fresh
+		// SO_PEEK_OFF does not see them all, so it need not be the last.
+		var b [16]byte
+		n, from, err := unix.Recvfrom(conn, b[:], unix.MSG_DONTWAIT)
+		if err != nil || AddrPort(from) != peer {
+			t.Errorf("Split of %q for %v has %q of %v, %v", texts, peer, b[:max(n, 0)], AddrPort(from), err)
+		}
+		if len(texts) == 1 && peer.String() != last.LocalAddr().String() {
+			t.Errorf("Split is for %v, want %v", peer, last.LocalAddr())
+		}
+		unix.Close(conn)
+		if d, ok := Peek(fd); ok {
+			t.Errorf("after Split of %q there is %+v", texts, d)
+		}
+	}
+	unix.Close(fd)
+}
