@@ -1,8 +1,8 @@
 package xinetdconf
 
 import (
-	"cmp"
 	"bytes"
+	"cmp"
 
 	"inetd/inetd/conf"
 )
