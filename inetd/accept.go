@@ -178,10 +178,11 @@ func (s *server) fed() {
 const plenty = 5 * time.Second
 
 // spare are descriptors kept back for what one launch needs besides the
-// connection: the pipe that reports a failed exec and the pidfd.
-type spare [3]int
+// connection: the pidfd, and the pipes that report a failed exec, of which a
+// helper has two.
+type spare [5]int
 
-func newSpare() spare { return spare{-1, -1, -1} }
+func newSpare() spare { return spare{-1, -1, -1, -1, -1} }
 
 // fill says whether all are in hand.
 func (s *spare) fill() bool {

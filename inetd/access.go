@@ -177,21 +177,12 @@ func (s *server) screen(c conn) {
 	}()
 }
 
-// maxAsking bounds how long a client is looked up, and maxHeld how long the
-// sender of a datagram, who may be forged and whose look-up holds up the others
-// of a wait service.
-const (
-	maxAsking = time.Minute
-	maxHeld   = 3 * time.Second
-)
+// maxAsking bounds how long a client is looked up.
+const maxAsking = time.Minute
 
 // ask finds out what may take time. It touches nothing of the loop's.
 func (q *inquiry) ask(c conn, tables *libwrap.Tables) {
-	limit := maxAsking
-	if c.l.addr.Type == sock.Dgram {
-		limit = maxHeld
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), maxAsking)
 	defer cancel()
 	if q.access != nil {
 		src := c.peer.Addr()

@@ -26,8 +26,9 @@ type spec struct {
 	limits   conf.Limits    // with the daemon's defaults
 	unusable error          // why no server could be started, such as an unknown user
 
-	unresolved error // a host without an address: what others there are is served
-	later      bool  // name servers have not been asked yet
+	unresolved error         // a host without an address: what others there are is served
+	found      [][]sock.Addr // then, by host: what there is
+	later      bool          // name servers have not been asked yet
 }
 
 // An entry is a spec in service. A new reading of the files replaces the spec;

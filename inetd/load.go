@@ -405,8 +405,9 @@ func (ld *loader) resolve(sp *spec, db *names.DB) error {
 	if len(hosts) == 0 {
 		hosts = []string{"*"}
 	}
-	sp.addrs, sp.unresolved = nil, nil
-	for _, h := range hosts {
+	sp.unresolved = nil
+	found := make([][]sock.Addr, len(hosts))
+	for i, h := range hosts {
 		ips, err := ld.lookup(h, sp.Family)
 		if err != nil {
 			sp.unresolved = cmp.Or(sp.unresolved, err)
@@ -415,15 +416,43 @@ func (ld *loader) resolve(sp *spec, db *names.DB) error {
 		for _, ip := range ips {
 			a.IP = netip.AddrPortFrom(ip, sp.Port)
 			a.Mapped = sp.Family == conf.Mapped && ip.Is6()
+			found[i] = append(found[i], a)
+		}
+	}
+	sp.serve(found)
+	if len(sp.addrs) > 0 {
+		return nil
+	}
+	return sp.unresolved
+}
+
+// serve makes what was found by host the addresses.
+func (sp *spec) serve(found [][]sock.Addr) {
+	sp.addrs, sp.found = nil, nil
+	for _, as := range found {
+		for _, a := range as {
 			if !slices.Contains(sp.addrs, a) {
 				sp.addrs = append(sp.addrs, a)
 			}
 		}
 	}
-	if len(sp.addrs) > 0 {
-		return nil
+	if sp.unresolved != nil {
+		sp.found = found
 	}
-	return sp.unresolved
+}
+
+// keep leaves the hosts without an address those that they had: a name server
+// that fails takes nothing away.
+func (sp *spec) keep(old *spec) {
+	if sp.found == nil || old.found == nil || sp.Port != old.Port || !slices.Equal(sp.Hosts, old.Hosts) {
+		return
+	}
+	for i, as := range sp.found {
+		if len(as) == 0 {
+			sp.found[i] = old.found[i]
+		}
+	}
+	sp.serve(sp.found)
 }
 
 func (sp *spec) warnUnresolved(l *conf.ErrorList) {

@@ -75,10 +75,8 @@ func (s *server) apply(cfg *config) diff {
 	for _, sp := range cfg.specs {
 		e := old[sp.Key()]
 		delete(old, sp.Key())
-		// One that is served everywhere stays so when a name server does not answer,
-		// and one with an unknown host loses no other for that.
-		if sp.unusable != nil || sp.unresolved != nil && e != nil &&
-			(e.unresolved == nil || slices.Equal(e.Hosts, sp.Hosts) && len(sp.addrs) < len(e.addrs)) {
+		// One that is served everywhere stays so when a name server does not answer.
+		if sp.unusable != nil || sp.unresolved != nil && e != nil && e.unresolved == nil {
 			if e == nil {
 				s.unready = append(s.unready, sp)
 				continue
@@ -86,6 +84,9 @@ func (s *server) apply(cfg *config) diff {
 			d.held = append(d.held, e.label)
 			s.entries = append(s.entries, e)
 			continue
+		}
+		if e != nil {
+			sp.keep(e.spec)
 		}
 		switch {
 		case e == nil:
@@ -167,7 +168,10 @@ func (s *server) adopt(specs []*spec) {
 			}
 		}
 		i := slices.IndexFunc(s.entries, func(e *entry) bool { return e.Key() == sp.Key() })
-		if sp.unusable != nil || sp.unresolved != nil && i >= 0 && (len(sp.addrs) < len(s.entries[i].addrs) || slices.Equal(s.entries[i].addrs, sp.addrs)) {
+		if i >= 0 {
+			sp.keep(s.entries[i].spec)
+		}
+		if sp.unusable != nil || sp.unresolved != nil && i >= 0 && slices.Equal(s.entries[i].addrs, sp.addrs) {
 			s.unready = append(s.unready, sp)
 			continue
 		}

@@ -4,10 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"inetd/inetd/sock"
 )
 
 // One reload with a client connected: its connection lives on, the added
@@ -193,4 +197,76 @@ func TestFirstKeepsThePort(t *testing.T) {
 	// An entry that only an error keeps gives way.
 	d.reload(both + "oops\n")
 	wantAnswer(t, "tcp", local(p), "", "both\n")
+}
+
+// A host whose name server fails keeps its address, and others of the line come
+// and move meanwhile.
+func TestHostFails(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	r := newRig(t, nil, in("%d stream tcp4 nowait $me /bin/cat cat\n", p), nil)
+	at := func(ips ...string) (as []sock.Addr) {
+		for _, ip := range ips {
+			as = append(as, sock.Addr{Type: sock.Stream, IP: netip.AddrPortFrom(netip.MustParseAddr(ip), uint16(p))})
+		}
+		return as
+	}
+	found := [][]sock.Addr{at("127.0.0.1"), at("127.0.0.2"), nil}
+	load := r.s.load
+	r.s.load = func() (*config, error) {
+		cfg, err := load()
+		for _, sp := range cfg.specs {
+			sp.Hosts, sp.unresolved = []string{"one", "two", "three"}, errors.New("no answer")
+			sp.serve(slices.Clone(found))
+		}
+		return cfg, err
+	}
+	r.s.again = func([]*spec) {}
+	r.run()
+	served := func(when string, want ...bool) {
+		t.Helper()
+		for i, want := range want {
+			addr := fmt.Sprintf("127.0.0.%d:%d", i+1, p)
+			c, err := net.Dial("tcp4", addr)
+			if err == nil {
+				c.Close()
+			}
+			if (err == nil) != want {
+				t.Errorf("%s, dial %s: %v", when, addr, err)
+			}
+		}
+	}
+	again := func() { r.do(func() { cfg, _ := r.s.load(); r.s.apply(cfg) }) }
+	again()
+	served("at the start", true, true, false)
+	found = [][]sock.Addr{at("127.0.0.1"), nil, at("127.0.0.3")}
+	again()
+	served("when two fails and three comes", true, true, true)
+	found = [][]sock.Addr{at("127.0.0.4"), nil, at("127.0.0.3")}
+	again()
+	served("when one moves", false, true, true, true)
+}
+
+// An address that comes while its service rests serves when that is over.
+func TestLateInRest(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	other, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.2:%d", p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, nil, in("127.0.0.1,127.0.0.2:%d stream tcp4 nowait.1 $me /bin/cat cat\n", p), nil)
+	r.run()
+	label := ""
+	r.do(func() { label = r.s.entries[0].label })
+	r.want("resting", func() bool {
+		if c, err := net.Dial("tcp4", local(p)); err == nil {
+			c.Close()
+		}
+		return r.entry(label).resting
+	})
+	other.Close()
+	r.do(func() { r.s.openAgain(r.entry(label).listeners[1]) })
+	r.do(func() { r.s.resume(r.entry(label)) })
+	wantAnswer(t, "tcp4", fmt.Sprintf("127.0.0.2:%d", p), "hello\n", "hello\n")
 }

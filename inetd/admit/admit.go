@@ -36,7 +36,8 @@ type State struct {
 	zero    time.Time // times are kept as what has passed since
 	starts  ring
 	running int
-	kept    int // places
+	kept    int                // places
+	asked   map[netip.Addr]int // whose these are
 	sources sources
 }
 
@@ -52,6 +53,13 @@ func (s *State) SetLimits(l conf.Limits) (anew bool) {
 		s.sources = sources{}
 	}
 	s.limits = l
+	if anew {
+		for src, n := range s.asked {
+			for range n {
+				s.Count(src)
+			}
+		}
+	}
 	return anew
 }
 
@@ -77,6 +85,10 @@ func (s *State) full(n int) bool {
 // out, until Free. It counts for the client.
 func (s *State) Keep(src netip.Addr) {
 	s.kept++
+	if s.asked == nil {
+		s.asked = make(map[netip.Addr]int)
+	}
+	s.asked[src]++
 	s.Count(src)
 }
 
@@ -89,6 +101,9 @@ func (s *State) Crowded(src netip.Addr) bool {
 // Free gives up a place that Keep has kept: for Start, or for good.
 func (s *State) Free(src netip.Addr) {
 	s.kept--
+	if s.asked[src]--; s.asked[src] == 0 {
+		delete(s.asked, src)
+	}
 	s.sources.done(src.Unmap().WithZone(""))
 }
 

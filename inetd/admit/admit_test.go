@@ -474,3 +474,24 @@ func TestKeepSource(t *testing.T) {
 		t.Error("Crowded at the end")
 	}
 }
+
+// Limits that a reload brings count the places that are kept already.
+func TestKeepBeforeLimits(t *testing.T) {
+	off := conf.Limits{Rate: conf.Unlimited, Children: 10, SourceRate: conf.Unlimited, SourceChildren: conf.Unlimited}
+	on := off
+	on.SourceChildren = 1
+	a, now := netip.MustParseAddr("10.0.0.1"), time.Now()
+	var s State
+	s.SetLimits(off)
+	if got := s.Start(now, a); got != Admit {
+		t.Fatalf("Start = %v", got)
+	}
+	s.Keep(a)
+	if s.SetLimits(on) {
+		s.Count(a) // the server that runs
+	}
+	s.Free(a)
+	if got := s.Start(now, a); got != SourceFull {
+		t.Errorf("Start beside the one server that may run = %v", got)
+	}
+}

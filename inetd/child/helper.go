@@ -91,6 +91,7 @@ func (p *Plan) startHelper(attr syscall.ProcAttr, pidfd *int) (int, int, error) 
 	if n, _ := io.ReadFull(r, word[:]); n < len(word) {
 		return pid, *pidfd, nil
 	}
+	syscall.Kill(pid, syscall.SIGKILL) // its user may have stopped it behind its word
 	for {
 		if _, err := syscall.Wait4(pid, nil, 0, nil); err != syscall.EINTR {
 			break

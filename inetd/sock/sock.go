@@ -387,7 +387,10 @@ func Peek(fd int) (Datagram, bool) {
 	var d Datagram
 	// Room for the time of arrival, which comes first, and not for descriptors,
 	// which a unix-domain client can send.
-	oob := make([]byte, unix.CmsgSpace(int(unsafe.Sizeof(unix.Timespec{}))))
+	var oob []byte
+	if stamps {
+		oob = make([]byte, unix.CmsgSpace(int(unsafe.Sizeof(unix.Timespec{}))))
+	}
 	done := stamped(fd)
 	// With MSG_TRUNC Linux tells the whole length, other systems what fits.
 	n, oobn, _, sa, err := unix.Recvmsg(fd, d.Head[:], oob, unix.MSG_PEEK|unix.MSG_DONTWAIT|unix.MSG_TRUNC)
@@ -468,6 +471,9 @@ func settle(fd int, peer netip.AddrPort) (netip.AddrPort, error) {
 		}
 		for range before {
 			Drop(fd)
+		}
+		if before > 0 && last == peer { // empty ones may have been dropped instead: look again
+			continue
 		}
 		if last == peer {
 			for d, ok := Peek(fd); ok && d.From != peer; d, ok = Peek(fd) {

@@ -106,6 +106,8 @@ func lastSender(fd int) (before int, peer netip.AddrPort, err error) {
 	return 0, d.From, nil
 }
 
+const stamps = false
+
 // stamped and stamp: when a datagram arrived is not asked here.
 func stamped(int) (done func()) { return func() {} }
 

@@ -171,8 +171,12 @@ func Refuse(fd int, a Addr, o Options) (int, error) {
 	if err := reuse(fd, 0); err != nil {
 		return fd, err
 	}
-	// ENOTCONN: it does not listen yet.
-	if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil && err != unix.ENOTCONN {
+	// One that does not listen yet keeps the shutdown, and gives it to all that
+	// it accepts once it listens.
+	if on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && on == 0 {
+		return fd, nil
+	}
+	if err := unix.Shutdown(fd, unix.SHUT_RDWR); err != nil {
 		return fd, fmt.Errorf("shutdown: %w", err)
 	}
 	return fd, nil
@@ -235,6 +239,8 @@ func lastSender(fd int) (before int, peer netip.AddrPort, err error) {
 	}
 	return before, peer, nil
 }
+
+const stamps = true
 
 // stamped has the kernel tell when datagrams arrived until done is called:
 // servers that get the socket do not expect that. A datagram that was not
