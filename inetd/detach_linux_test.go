@@ -95,6 +95,7 @@ func TestLogNotRead(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { cmd.Process.Kill() })
 	w.Close()
 	eventually(t, "listening", func() bool { return len(inodes(t, "tcp", p)) > 0 })
 	dump := func(n int) {
