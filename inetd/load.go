@@ -73,7 +73,7 @@ func (ld *loader) load() (*config, error) {
 		var problems conf.ErrorList
 		// xinetd's own file is xinetd.conf whatever it begins with.
 		if ld.opts.asXinetd || xinetdconf.Is(name, text) {
-			list, problems = xinetdconf.ParseCompat(name, text, compat, env, xinetdconf.System)
+			list, problems = xinetdconf.Parse(name, text, env, xinetdconf.System, compat...)
 			compat = nil
 		} else {
 			list, problems = inetdconf.Parse(name, text, env, inetdSource)
@@ -161,9 +161,7 @@ func readableElsewhere(files []string) error {
 	return readableAgain(files)
 }
 
-type onlyOnce string
-
-func (name onlyOnce) Error() string { return string(name) + " can be read only once" }
+func onlyOnce(name string) error { return fmt.Errorf("%s can be read only once", name) }
 
 // environment tells the checks about this machine.
 func environment(db *names.DB) *conf.Env {

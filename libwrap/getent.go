@@ -84,12 +84,21 @@ func (System) LookupName(ctx context.Context, addr string) (string, error) {
 
 // LookupAddrs implements Lookup.
 func (System) LookupAddrs(ctx context.Context, name string, v6 bool) (canonical string, addrs []string, err error) {
+	if v6 {
+		return ahosts(ctx, "ahostsv6", name)
+	}
+	return ahosts(ctx, "ahostsv4", name)
+}
+
+// LookupHost finds the addresses of both families in one. Asked for IPv4 alone
+// the C library makes 127.0.0.1 of the ::1 in /etc/hosts.
+func (System) LookupHost(ctx context.Context, name string) (canonical string, addrs []string, err error) {
+	return ahosts(ctx, "ahosts", name)
+}
+
+func ahosts(ctx context.Context, database, name string) (canonical string, addrs []string, err error) {
 	if !entryName(name) {
 		return "", nil, syscall.EINVAL
-	}
-	database := "ahostsv4"
-	if v6 {
-		database = "ahostsv6"
 	}
 	// With -A (glibc 2.36) the addresses do not depend on which families this
 	// host has an address of itself, as in a container without a network.
@@ -106,7 +115,7 @@ func (System) LookupAddrs(ctx context.Context, name string, v6 bool) (canonical 
 		var line string
 		line, out, _ = strings.Cut(out, "\n")
 		f := strings.Fields(line)
-		if len(f) < 2 || f[1] != "STREAM" || v6 && strings.HasPrefix(f[0], "::ffff:") {
+		if len(f) < 2 || f[1] != "STREAM" || database == "ahostsv6" && strings.HasPrefix(f[0], "::ffff:") {
 			continue // the IPv4 addresses of a host are not asked for
 		}
 		if len(f) > 2 && canonical == "" {

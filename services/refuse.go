@@ -47,11 +47,6 @@ func DatagramRefusal(src netip.AddrPort, dst netip.Addr, broadcasts []netip.Addr
 	return ""
 }
 
-// RefuseDatagram reports whether DatagramRefusal finds a reason.
-func RefuseDatagram(src netip.AddrPort, dst netip.Addr, broadcasts []netip.Addr) bool {
-	return DatagramRefusal(src, dst, broadcasts) != ""
-}
-
 // DefaultReplies is a sensible NewReplyCap: far above what a person or a
 // monitor asks, and too little to hurt whoever a forged source belongs to.
 const DefaultReplies = 1000

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestRefuseDatagram(t *testing.T) {
+func TestDatagramRefusal(t *testing.T) {
 	t.Parallel()
 	broadcasts := []netip.Addr{netip.MustParseAddr("192.168.10.255"), netip.MustParseAddr("127.255.255.255")}
 	for _, test := range []struct {
@@ -62,18 +62,18 @@ func TestRefuseDatagram(t *testing.T) {
 		if test.dst != "" {
 			dst = netip.MustParseAddr(test.dst)
 		}
-		if got := RefuseDatagram(src, dst, broadcasts); got != test.refuse {
-			t.Errorf("RefuseDatagram(%v, %v) = %v (%q), want %v", src, test.dst, got, DatagramRefusal(src, dst, broadcasts), test.refuse)
+		if got := DatagramRefusal(src, dst, broadcasts); (got != "") != test.refuse {
+			t.Errorf("DatagramRefusal(%v, %v) = %q, want %v", src, test.dst, got, test.refuse)
 		}
 	}
-	if !RefuseDatagram(netip.AddrPort{}, netip.Addr{}, nil) {
-		t.Error("RefuseDatagram(no source) = false, want true")
+	if DatagramRefusal(netip.AddrPort{}, netip.Addr{}, nil) == "" {
+		t.Error("DatagramRefusal(no source) = \"\"")
 	}
 }
 
 // The mapped form of an address is treated as the address, and what is served
 // can be nobody's loop.
-func FuzzRefuseDatagram(f *testing.F) {
+func FuzzDatagramRefusal(f *testing.F) {
 	f.Add([]byte{127, 0, 0, 1}, uint16(40000), []byte{127, 0, 0, 1}, []byte{127, 255, 255, 255})
 	f.Add([]byte{10, 0, 0, 1}, uint16(19), []byte{10, 0, 0, 2}, []byte{10, 0, 0, 255})
 	f.Add([]byte{224, 0, 0, 1}, uint16(2049), []byte{}, []byte{})
@@ -82,13 +82,13 @@ func FuzzRefuseDatagram(f *testing.F) {
 		s, ok := netip.AddrFromSlice(src)
 		d, _ := netip.AddrFromSlice(dst)
 		b, _ := netip.AddrFromSlice(broadcast)
-		got := RefuseDatagram(netip.AddrPortFrom(s, port), d, []netip.Addr{b})
+		got := DatagramRefusal(netip.AddrPortFrom(s, port), d, []netip.Addr{b}) != ""
 		mapped := s
 		if s.Is4() {
 			mapped = netip.AddrFrom16(s.As16())
 		}
-		if also := RefuseDatagram(netip.AddrPortFrom(mapped, port), d, []netip.Addr{b}); also != got {
-			t.Fatalf("RefuseDatagram(%v) = %v, mapped = %v", s, got, also)
+		if also := DatagramRefusal(netip.AddrPortFrom(mapped, port), d, []netip.Addr{b}) != ""; also != got {
+			t.Fatalf("DatagramRefusal(%v) = %v, mapped = %v", s, got, also)
 		}
 		if got {
 			return
@@ -96,7 +96,7 @@ func FuzzRefuseDatagram(f *testing.F) {
 		s = s.Unmap()
 		if !ok || port < 1024 || port == 2049 || s.IsMulticast() || s.IsUnspecified() || s == b.Unmap() ||
 			d.Unmap().IsMulticast() || d.IsValid() && d.Unmap() == b.Unmap() || s.Is4() && (src[len(src)-4] == 0 || src[len(src)-4] > 239) {
-			t.Fatalf("RefuseDatagram(%v:%d, %v, %v) = false", s, port, d, b)
+			t.Fatalf("DatagramRefusal(%v:%d, %v, %v) = false", s, port, d, b)
 		}
 	})
 }

@@ -63,9 +63,9 @@ type Identity struct {
 //
 // Where the kernel or the processor has no faster way this is syscall.ForkExec,
 // and a plan with Settings or a user of its own starts through a helper then, see
-// Help. One goroutine at a time may start
-// a plan. Unless it is nil meanwhile runs, on the fast way and if there is a child
-// at all, while that is on its way to the program.
+// Help. One goroutine at a time may start a plan. Unless it is nil meanwhile runs,
+// on the fast way and if there is a child at all, while that is on its way to the
+// program.
 func Start(p *Plan, fd int, meanwhile func()) (pid, pidfd int, err error) {
 	if pid, pidfd, err, ok := startFast(p, fd, meanwhile); ok {
 		return pid, pidfd, err
@@ -84,11 +84,15 @@ func forkExec(p *Plan, fd int) (pid, pidfd int, err error) {
 	wantPidfd(attr.Sys, &pidfd)
 	// ForkExec waits for the exec, and from setuid on the user could stop that.
 	if !p.Settings.empty() || p.cred != nil && p.cred.Uid != 0 {
-		return p.startHelper(attr, &pidfd)
+		pid, err = p.startHelper(&attr)
+	} else if pid, err = syscall.ForkExec(p.Path, p.Argv, &attr); err != nil {
+		err = explain(p, err)
 	}
-	pid, err = syscall.ForkExec(p.Path, p.Argv, &attr)
 	if err != nil {
-		return 0, -1, explain(p, err)
+		if pidfd >= 0 { // of a helper that failed
+			syscall.Close(pidfd)
+		}
+		return 0, -1, err
 	}
 	return pid, pidfd, nil
 }

@@ -69,27 +69,27 @@ func (p *Plan) helped() (path string, argv []string, err error) {
 // startHelper starts the helper and waits for its word, which is none where it
 // became the server. It waits no longer than for any other child: the user can
 // stop the helper from setuid on.
-func (p *Plan) startHelper(attr syscall.ProcAttr, pidfd *int) (int, int, error) {
+func (p *Plan) startHelper(attr *syscall.ProcAttr) (pid int, err error) {
 	path, argv, err := p.helped()
 	if err != nil {
-		return 0, -1, err
+		return 0, err
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
-		return 0, -1, fmt.Errorf("fork: %w", err)
+		return 0, fmt.Errorf("fork: %w", err)
 	}
 	defer r.Close()
 	attr.Sys.Credential = nil
 	attr.Files = append(attr.Files, w.Fd())
-	pid, err := syscall.ForkExec(path, argv, &attr)
+	pid, err = syscall.ForkExec(path, argv, attr)
 	w.Close()
 	if err != nil {
-		return 0, -1, explain(p, err)
+		return 0, explain(p, err)
 	}
 	r.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 	var word [2]byte
 	if n, _ := io.ReadFull(r, word[:]); n < len(word) {
-		return pid, *pidfd, nil
+		return pid, nil
 	}
 	syscall.Kill(pid, syscall.SIGKILL) // its user may have stopped it behind its word
 	for {
@@ -97,17 +97,14 @@ func (p *Plan) startHelper(attr syscall.ProcAttr, pidfd *int) (int, int, error) 
 			break
 		}
 	}
-	if *pidfd >= 0 {
-		syscall.Close(*pidfd)
-	}
 	why := syscall.Errno(word[1])
 	switch word[0] {
 	case exitExec:
-		return 0, -1, fmt.Errorf("execv %s: %w", p.Path, why)
+		return 0, fmt.Errorf("execv %s: %w", p.Path, why)
 	case exitIdentity:
-		return 0, -1, fmt.Errorf("groups, gid or uid: %w", why)
+		return 0, fmt.Errorf("groups, gid or uid: %w", why)
 	}
-	return 0, -1, fmt.Errorf("umask, nice value or limits: %w", why)
+	return 0, fmt.Errorf("umask, nice value or limits: %w", why)
 }
 
 // IsHelper says whether this process was started by Start to become a server.

@@ -217,8 +217,10 @@ func (e *Env) checkIdentity(s *Service, at func(string) Pos, l *ErrorList) {
 		return // nothing runs as anybody
 	}
 	field, err := FieldUser, e.Identity(s.User, s.Group)
-	if s.Xinetd != nil && s.Group != "" && e.Group(s.Group) != nil {
-		field, err = "group", e.Group(s.Group)
+	if s.Xinetd != nil && s.Group != "" {
+		if gerr := e.Group(s.Group); gerr != nil {
+			field, err = "group", gerr
+		}
 	}
 	if err != nil {
 		l.Warnf(at(field), field, "%w: not served until there is", err)

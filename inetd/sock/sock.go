@@ -472,16 +472,15 @@ func settle(fd int, peer netip.AddrPort) (netip.AddrPort, error) {
 		for range before {
 			Drop(fd)
 		}
-		if before > 0 && last == peer { // empty ones may have been dropped instead: look again
-			continue
-		}
-		if last == peer {
+		switch {
+		case last == peer && before > 0:
+			continue // empty ones may have been dropped instead: look again
+		case last == peer:
 			for d, ok := Peek(fd); ok && d.From != peer; d, ok = Peek(fd) {
 				Drop(fd) // an empty one that was not counted
 			}
 			return peer, nil
-		}
-		if !answerable(last) {
+		case !answerable(last):
 			return last, errNoReturn
 		}
 		peer = last

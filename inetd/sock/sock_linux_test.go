@@ -136,12 +136,7 @@ func TestPeekRights(t *testing.T) {
 
 // Nobody else's program gets a port in the moment in which two sockets have it.
 func TestSplitReuse(t *testing.T) {
-	a := addr(Dgram, "127.0.0.1:0")
-	fd, err := Bind(a, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a = at(a, fd)
+	a, fd := anywhere(t, addr(Dgram, "127.0.0.1:0"))
 	c := dial(t, "udp", a.String())
 	c.Write([]byte("x"))
 	conn, fd, _, err := Split(fd, a, opts)
@@ -188,12 +183,7 @@ func TestDisconnect(t *testing.T) {
 
 // An empty datagram asks for a server as any other does.
 func TestSplitEmpty(t *testing.T) {
-	a := addr(Dgram, "127.0.0.1:0")
-	fd, err := Bind(a, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a = at(a, fd)
+	a, fd := anywhere(t, addr(Dgram, "127.0.0.1:0"))
 	for _, texts := range [][]string{{""}, {"x", ""}, {"", "x"}, {"", "", ""}, {"x", "", "y"}} {
 		var last net.Conn
 		for _, text := range texts {
@@ -224,47 +214,10 @@ func TestSplitEmpty(t *testing.T) {
 	unix.Close(fd)
 }
 
-// A socket that was told to refuse before it ever listened serves like another
-// when that is over.
-func TestRefuseFresh(t *testing.T) {
-	a := addr(Stream, "127.0.0.1:0")
-	fd, err := Bind(a, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a = at(a, fd)
-	if fd, err = Refuse(fd, a, opts); err != nil {
-		t.Fatal(err)
-	}
-	if err := Resume(fd, a, opts); err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	c := dial(t, "tcp", a.String())
-	conn, _, err := Accept(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(conn)
-	io.WriteString(c, "hello")
-	var b [16]byte
-	if n, err := unix.Read(conn, b[:]); string(b[:max(n, 0)]) != "hello" {
-		t.Errorf("the server reads %q, %v", b[:max(n, 0)], err)
-	}
-	if _, err := unix.SendmsgN(conn, []byte("hello"), nil, nil, unix.MSG_NOSIGNAL); err != nil {
-		t.Errorf("the server's answer: %v", err)
-	}
-}
-
 // Empty datagrams, which SO_PEEK_OFF passes over, do not bring one client's
 // request to another's server.
 func TestSplitForeign(t *testing.T) {
-	a := addr(Dgram, "127.0.0.1:0")
-	fd, err := Bind(a, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a = at(a, fd)
+	a, fd := anywhere(t, addr(Dgram, "127.0.0.1:0"))
 	b, c := dial(t, "udp", a.String()), dial(t, "udp", a.String())
 	b.Write(nil)
 	b.Write(nil)

@@ -206,6 +206,36 @@ func freePort(t *testing.T, host string) string {
 	return fmt.Sprintf("%s:%d", host, l.Addr().(*net.TCPAddr).Port)
 }
 
+// anywhere is a socket at a, whose port may be 0, and where that is.
+func anywhere(t *testing.T, a Addr) (Addr, int) {
+	t.Helper()
+	fd, err := Bind(a, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at(a, fd), fd
+}
+
+// serves checks that what a client of a listening socket says arrives, and
+// returns the accepted connection.
+func serves(t *testing.T, fd int, a Addr) int {
+	t.Helper()
+	c := dial(t, "tcp", a.String())
+	conn, _, err := Accept(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(c, "hello")
+	var b [16]byte
+	if n, err := unix.Read(conn, b[:]); string(b[:max(n, 0)]) != "hello" {
+		t.Errorf("%v: the server reads %q, %v", a, b[:max(n, 0)], err)
+	}
+	if _, err := unix.SendmsgN(conn, []byte("hello"), nil, nil, unix.MSG_NOSIGNAL); err != nil {
+		t.Errorf("%v: the server's answer: %v", a, err)
+	}
+	return conn
+}
+
 // A listener that refuses keeps its port, and its queue is sent away.
 func TestRefuse(t *testing.T) {
 	// A port that the kernel chose, as for an RPC service, is kept as well.
@@ -216,14 +246,11 @@ func TestRefuse(t *testing.T) {
 		if !strings.HasSuffix(s, ":0") {
 			s = freePort(t, s)
 		}
-		a := addr(Stream, s)
-		fd, err := Bind(a, opts)
+		a, fd := anywhere(t, addr(Stream, s))
+		// One that does not listen yet may be told to refuse too, and serves like
+		// another when that is over.
+		fd, err := Refuse(fd, a, opts)
 		if err != nil {
-			t.Fatal(err)
-		}
-		a = at(a, fd)
-		// One that does not listen yet may be told to refuse too.
-		if fd, err = Refuse(fd, a, opts); err != nil {
 			t.Fatal(err)
 		}
 		if stolen(t, a) {
@@ -232,6 +259,7 @@ func TestRefuse(t *testing.T) {
 		if err := Resume(fd, a, opts); err != nil {
 			t.Fatal(err)
 		}
+		defer unix.Close(serves(t, fd, a))
 		queued := dial(t, "tcp", a.String())
 		for range 3 {
 			var err error
@@ -255,12 +283,7 @@ func TestRefuse(t *testing.T) {
 			if err := Resume(fd, a, opts); err != nil {
 				t.Fatal(err)
 			}
-			dial(t, "tcp", a.String())
-			conn, _, err := Accept(fd)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer unix.Close(conn)
+			defer unix.Close(serves(t, fd, a))
 			queued = dial(t, "tcp", a.String())
 		}
 		unix.Close(fd)

@@ -125,7 +125,7 @@ func TestFindings(t *testing.T) {
 			"allow:1:8: missing option name" + denied},
 		{"unknown user", "d: 10.: keepalive: user no-such-user-xyz: allow\n", "", "error: allow, line 1: unknown user: \"no-such-user-xyz\"\n" +
 			"allow:1:20: unknown user: \"no-such-user-xyz\"" + denied},
-		{"setenv", "d: 10.: setenv A=b\n", "", "warning: allow, line 1: setenv: \"A=b\" is no name of a variable: every client that the rule matches is denied\n"},
+		{"setenv", "d: 10.: setenv A=b\n", "", "allow:1:9: setenv: \"A=b\" is no name of a variable" + denied},
 		{"unrecognized", "d: 10.: setenv A %a: spawn echo %z\n", "", "warning: allow, line 1: unrecognized %z\n" +
 			"allow:1:22: unrecognized %z\n"},
 		{"banners", "d: 10.: nice: banners /nonexistent/dir\n", "", "warning: allow, line 1: /nonexistent/dir: No such file or directory\n" +

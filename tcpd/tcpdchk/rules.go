@@ -226,7 +226,7 @@ func (c *checker) options(ctx context.Context, r *libwrap.Rule, allow bool) (gra
 		case libwrap.Setenv:
 			if e.Invalid() {
 				failed, v.Allowed = true, false
-				c.Warnf("setenv: %q is no name of a variable: %s", e.Key, denies)
+				c.optionEvent(r, fmt.Sprintf("error: setenv: %q is no name of a variable", e.Key), n)
 			}
 		}
 	}

@@ -3,8 +3,6 @@ package tool
 import (
 	"context"
 	"net/netip"
-	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -18,7 +16,7 @@ func (r *Report) Addresses(ctx context.Context, host string) []string {
 	if a, ok := numeric(host); ok {
 		return []string{a}
 	}
-	canon, addrs := ahosts(ctx, host)
+	canon, addrs, _ := libwrap.System{}.LookupHost(ctx, host)
 	if len(addrs) == 0 {
 		r.Warnf("%s: host not found", host)
 		return nil
@@ -28,37 +26,6 @@ func (r *Report) Addresses(ctx context.Context, host string) []string {
 		r.Warnf("(official name: %.128s)", canon)
 	}
 	return addrs
-}
-
-// ahosts is getaddrinfo(3) for both families at once: asked for one it makes
-// 127.0.0.1 of the ::1 in /etc/hosts.
-func ahosts(ctx context.Context, host string) (canon string, addrs []string) {
-	if host == "" || host[0] == '-' {
-		return "", nil
-	}
-	var out []byte
-	// With -A (glibc 2.36) also addresses of a family that this host has none of.
-	for _, args := range [][]string{{"-A", "ahosts", host}, {"ahosts", host}} {
-		cmd := exec.CommandContext(ctx, "getent", args...)
-		cmd.Env = []string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C"}
-		var err error
-		if out, err = cmd.Output(); err == nil && len(out) > 0 {
-			break
-		}
-	}
-	for line := range strings.Lines(string(out)) {
-		f := strings.Fields(line)
-		if len(f) < 2 || f[1] != "STREAM" {
-			continue
-		}
-		if len(f) > 2 && canon == "" {
-			canon = f[2]
-		}
-		if !slices.Contains(addrs, f[0]) {
-			addrs = append(addrs, f[0])
-		}
-	}
-	return canon, addrs
 }
 
 // Endpoint returns what a connection from addr would tell, its name looked up

@@ -11,7 +11,7 @@ import (
 
 // With the services of an inetd.conf besides those of the file the file's
 // stand, and its defaults hold for all.
-func TestParseCompat(t *testing.T) {
+func TestCompat(t *testing.T) {
 	own := func(lines string) string {
 		return "service smtp\n{\nsocket_type = stream\nwait = no\nuser = root\nserver = /bin/own\n" + lines + "}\n"
 	}
@@ -22,7 +22,7 @@ func TestParseCompat(t *testing.T) {
 	quoted.Args = []string{"cat", "two words"}
 	limited := smtp()
 	limited.User, limited.Limits, limited.SndBuf = "33", conf.Limits{Rate: 5, SourceRate: 3}, 4096
-	list, errs := ParseCompat("x", []byte("defaults\n{\nbanner = /etc/banner\nnice = 5\nv6only = yes\n}\n"), []*conf.Service{limited}, testEnv(t), Source{})
+	list, errs := Parse("x", []byte("defaults\n{\nbanner = /etc/banner\nnice = 5\nv6only = yes\n}\n"), testEnv(t), Source{}, limited)
 	if len(errs) != 1 || !strings.HasPrefix(errs[0].Error(), "x:3:10: warning: banner: does not hold") || len(list) != 1 {
 		t.Fatalf("services %v, errors %v", list, errs)
 	}
@@ -47,7 +47,7 @@ func TestParseCompat(t *testing.T) {
 		{"defaults\n{\nonly_from = 10.0.0.1\n}\n", smtp(), []string{" /bin/cat [cat -u] 0 0"}, []string{"x:3:13: warning: only_from: does not hold for the services of c, as in xinetd"}},
 		{"defaults\n{\nonly_from = 10.0.0.1,\n}\n", smtp(), nil, []string{"x:3:", "c:7: only_from: service smtp is not served: the defaults' value (line 3 of x) is in error, and the service has none of its own"}},
 	} {
-		list, errs := ParseCompat("x", []byte(tt.text), []*conf.Service{tt.svc}, testEnv(t), Source{})
+		list, errs := Parse("x", []byte(tt.text), testEnv(t), Source{}, tt.svc)
 		var got []string
 		for _, s := range list {
 			var items conf.LogItems

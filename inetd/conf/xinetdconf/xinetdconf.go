@@ -60,14 +60,11 @@ const (
 // Parse reads one file's text and the files it includes. Everything wrong is
 // in the list, in order; the services are those that are switched on and
 // without an error.
-func Parse(file string, text []byte, env *conf.Env, src Source) ([]*conf.Service, conf.ErrorList) {
-	return ParseCompat(file, text, nil, env, src)
-}
-
-// ParseCompat is Parse with the services of inetd.conf(5) besides, as for
-// xinetd's -inetd_compat: the defaults hold for them, all but those of access and
-// banners, and one whose port a service of the file has is not served.
-func ParseCompat(file string, text []byte, compat []*conf.Service, env *conf.Env, src Source) ([]*conf.Service, conf.ErrorList) {
+//
+// compat are services of inetd.conf(5) besides, as for xinetd's -inetd_compat: the
+// defaults hold for them, all but those of access and banners, and one whose port
+// a service of the file has is not served.
+func Parse(file string, text []byte, env *conf.Env, src Source, compat ...*conf.Service) ([]*conf.Service, conf.ErrorList) {
 	file = filepath.Clean(file)
 	p := &parser{env: env, src: src, seen: map[string]bool{file: true}}
 	p.file(file, text)
