@@ -113,7 +113,7 @@ func (s *server) connect(l *listener) {
 	case sock.Scarce(err):
 		s.starve(l, err)
 	default:
-		l.entry.refusals.note(s, l.entry, conn{peer: peer, l: l, e: l.entry}.from(), err.Error())
+		l.entry.refusals.note(s, conn{peer: peer, l: l, e: l.entry}, err.Error())
 		sock.Drop(l.fd)
 	}
 }

@@ -134,6 +134,12 @@ func (s *server) screen(c conn) {
 		s.decided(c, &q)
 		return
 	}
+	s.inquire(c, q)
+}
+
+// inquire finds the rest out, if there is room for one more who waits for that.
+func (s *server) inquire(c conn, q inquiry) {
+	e := c.e
 	who := admit.Source(c.peer.Addr())
 	if s.checks >= maxChecks || s.checking[who] >= maxClientChecks {
 		if q.access == nil && (q.request == nil || q.verdict != nil) && !e.gate.IDOnly {

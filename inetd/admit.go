@@ -42,7 +42,7 @@ func (s *server) admit(c conn) {
 
 // refuseClient turns one client away and says why, once an episode.
 func (s *server) refuseClient(c conn, why string) {
-	c.e.refusals.note(s, c.e, c.from(), why)
+	c.e.refusals.note(s, c, why)
 	s.drop(c)
 }
 

@@ -65,6 +65,7 @@ func (s *server) answer(l *listener) {
 	now := s.now()
 	for i := range n {
 		from := s.batch.From(i)
+		c := conn{peer: from, l: l, e: e}
 		why := services.DatagramRefusal(from, s.batch.To(i), s.broadcasts)
 		if why == "" && s.answering[from.Port()] {
 			why = "source port of a service that would answer back"
@@ -76,16 +77,14 @@ func (s *server) answer(l *listener) {
 		if why == "" && (e.gate != nil || e.wrapped.daemon != "") {
 			var reason string
 			if reason, why = s.passDatagram(l, from, s.batch.To(i)); reason != "" {
-				s.recordFail(conn{peer: from, l: l, e: e}, reason)
+				s.recordFail(c, reason)
 			}
 		}
 		if why != "" {
-			e.refusals.note(s, e, from.String(), why)
+			e.refusals.note(s, c, why)
 			continue
 		}
-		if e.records != nil {
-			s.recordStart(conn{peer: from, l: l, e: e}, 0)
-		}
+		s.recordStart(c, 0)
 		if p := e.builtin.Answer(s.batch.Msg(i)[:0], s.batch.Msg(i), now); p != nil {
 			s.batch.Reply(i, p)
 		}

@@ -125,7 +125,7 @@ func (s *server) spawn(c conn) {
 // is out of processes that is so for every client, and said once.
 func (s *server) notStarted(c conn, j *job, err error) {
 	if sock.Scarce(err) {
-		c.e.refusals.note(s, c.e, c.from(), err.Error())
+		c.e.refusals.note(s, c, err.Error())
 	} else {
 		s.log.err("%s: %v (%s)", c.e.label, err, c.e.Pos)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -614,6 +615,31 @@ func TestLoopBindRetry(t *testing.T) {
 		reloaded()
 		r.watching("127.0.0.1:"+label, true)
 	})
+}
+
+// A client that is refused, or answered at once, leaves nothing to collect but
+// the reason.
+func TestLoopAllocations(t *testing.T) {
+	refused, answered := freePort(t), freePort(t)
+	r := newRig(t, nil, in("%d stream tcp4 nowait.0/0/1 $me /bin/cat cat\n%d stream tcp4 nowait.0 $me internal daytime\n", refused, answered), nil)
+	r.run()
+	for port, want := range map[int]float64{refused: 1, answered: 0} {
+		label := fmt.Sprintf("%d/tcp", port)
+		c := r.connect(label, port)
+		if port == refused {
+			r.running(label, 1)
+			c.Close()
+			r.running(label, 0)
+		}
+		r.do(func() {
+			e := r.entry(label)
+			c := conn{fd: -1, own: true, peer: netip.MustParseAddrPort("127.0.0.1:1024"), l: e.listeners[0], e: e}
+			r.s.screen(c)
+			if n := testing.AllocsPerRun(100, func() { r.s.screen(c) }); n > want {
+				t.Errorf("%s: %v allocations for a client, want %v", label, n, want)
+			}
+		})
+	}
 }
 
 // Of a flood of refused clients the log has the first and, a minute later, how

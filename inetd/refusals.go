@@ -16,8 +16,12 @@ type refusals struct {
 
 const episode = time.Minute
 
-func (r *refusals) note(s *server, e *entry, who, why string) {
-	r.say(s, e, "refused "+who+": "+why, "refused %d more clients")
+func (r *refusals) note(s *server, c conn, why string) {
+	if r.timer != nil { // nobody will read who it is
+		r.count++
+		return
+	}
+	r.say(s, c.e, "refused "+c.from()+": "+why, "refused %d more clients")
 }
 
 // say logs text, or counts it for a line with more.
