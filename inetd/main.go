@@ -299,7 +299,6 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	}
 	s.notify = notify
 	s.spare.fill()
-	spareThreads()
 	cfg, err := s.load()
 	if err != nil {
 		return err
@@ -332,6 +331,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	log.patience(0)
 	s.notify.ready()
 	s.sayAlive()
+	spareThreads() // not before: whoever started the daemon may be waiting
 	go debug.FreeOSMemory() // of what only the start needed
 	defer s.shutdown()
 	return s.run()
