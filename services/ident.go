@@ -6,7 +6,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
-	"os/user"
 	"runtime"
 	"strconv"
 	"strings"
@@ -201,11 +200,7 @@ func identName(c *Conn, o *options, local, remote uint16) (name, token string) {
 		return "", identUnknown
 	}
 
-	users := c.Users
-	if users == nil {
-		users = passwd{}
-	}
-	acct, err := users.ByUID(uid)
+	acct, err := c.Users.ByUID(uid)
 	switch {
 	case err == nil:
 	case !errors.Is(err, ErrNoAccount):
@@ -225,7 +220,7 @@ func identName(c *Conn, o *options, local, remote uint16) (name, token string) {
 		if err != nil || hidden {
 			return "", identHidden
 		}
-		if fake != "" && (o.anyname || !taken(users, fake, o.uid)) {
+		if fake != "" && (o.anyname || !taken(c.Users, fake, o.uid)) {
 			name = fake
 		}
 	}
@@ -290,30 +285,4 @@ func addrPort(sa syscall.Sockaddr) netip.AddrPort {
 		return netip.AddrPortFrom(a, uint16(sa.Port))
 	}
 	return netip.AddrPort{}
-}
-
-// passwd is Users from package os/user, which without cgo reads /etc/passwd.
-type passwd struct{}
-
-func (passwd) ByUID(uid uint32) (Account, error) {
-	return account(user.LookupId(strconv.FormatUint(uint64(uid), 10)))
-}
-
-func (passwd) ByName(name string) (Account, error) { return account(user.Lookup(name)) }
-
-func account(u *user.User, err error) (Account, error) {
-	var noID user.UnknownUserIdError
-	var noName user.UnknownUserError
-	if errors.As(err, &noID) || errors.As(err, &noName) {
-		return Account{}, ErrNoAccount
-	}
-	if err != nil {
-		return Account{}, err
-	}
-	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
-	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-	if err := errors.Join(err1, err2); err != nil {
-		return Account{}, err
-	}
-	return Account{u.Username, uint32(uid), uint32(gid), u.HomeDir}, nil
 }

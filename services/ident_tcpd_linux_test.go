@@ -46,6 +46,8 @@ func TestIdentTcpd(t *testing.T) {
 	}
 }
 
+var identUsers = someUsers{{Name: "root"}, {Name: "nobody", UID: nobody}}
+
 func identTcpd(t *testing.T, tcpd, hostsAllow string) {
 	loopbackUp(t)
 	rules := filepath.Join(t.TempDir(), "hosts.allow")
@@ -70,6 +72,7 @@ func identTcpd(t *testing.T, tcpd, hostsAllow string) {
 			c := NewConn(dup(t, nc.(syscall.Conn)))
 			nc.Close()
 			c.Args = []string{"auth", "-r"}
+			c.Users = identUsers
 			asked <- <-serve("auth", c)
 		}
 	}()
@@ -102,7 +105,7 @@ func identTcpd(t *testing.T, tcpd, hostsAllow string) {
 
 		server := netip.MustParseAddrPort(ln.Addr().String())
 		name, err := libwrap.System{}.LookupUser(t.Context(), endpoint(client), endpoint(server))
-		acct, _ := passwd{}.ByUID(uint32(uid))
+		acct, _ := identUsers.ByUID(uint32(uid))
 		if name != acct.Name || err != nil {
 			t.Errorf("libwrap's LookupUser of uid %d = %q, %v, want %q", uid, name, err, acct.Name)
 		}

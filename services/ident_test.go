@@ -206,23 +206,6 @@ func TestTaken(t *testing.T) {
 	}
 }
 
-func TestPasswd(t *testing.T) {
-	t.Parallel()
-	root, err := passwd{}.ByUID(0)
-	if err != nil || root.UID != 0 || root.GID != 0 || root.Name == "" {
-		t.Errorf("ByUID(0) = %+v, %v", root, err)
-	}
-	if again, err := (passwd{}).ByName(root.Name); again != root || err != nil {
-		t.Errorf("ByName(%q) = %+v, %v, want %+v", root.Name, again, err, root)
-	}
-	if a, err := (passwd{}).ByName("no-such-user-xyz"); !errors.Is(err, ErrNoAccount) {
-		t.Errorf("ByName(no-such-user-xyz) = %+v, %v, want %v", a, err, ErrNoAccount)
-	}
-	if a, err := (passwd{}).ByUID(4_000_000_001); !errors.Is(err, ErrNoAccount) {
-		t.Errorf("ByUID(4000000001) = %+v, %v, want %v", a, err, ErrNoAccount)
-	}
-}
-
 // files makes a home with the given files; a content that begins with "->" is
 // a link.
 func files(t testing.TB, owner int, contents map[string]string) string {
