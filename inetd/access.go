@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -284,9 +286,7 @@ func (s *server) wrapped(c *conn, q *inquiry) bool {
 	case c.e.plan != nil:
 		c.plan = planFor(c.e.plan, v.Child())
 	case v.Delegated: // a built-in, or a connection passed on
-		p := &child.Plan{Env: c.e.shell.Env}
-		p.SetCredential(c.e.shell.Credential)
-		c.plan = planFor(p, v.Child())
+		c.plan = planFor(&child.Plan{Env: c.e.shell.Env, Credential: c.e.shell.Credential}, v.Child())
 	}
 	return true
 }
@@ -343,18 +343,20 @@ func planFor(p *child.Plan, w libwrap.Child) *child.Plan {
 	}
 	q.Nice += w.Nice
 	if w.ID != nil {
-		id := p.Identity()
+		id := &syscall.Credential{Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())}
+		if p.Credential != nil {
+			id.Uid, id.Gid = p.Credential.Uid, p.Credential.Gid
+		}
 		if w.ID.UID >= 0 {
-			id.UID = uint32(w.ID.UID)
+			id.Uid = uint32(w.ID.UID)
 		}
 		if w.ID.GID >= 0 {
-			id.GID = uint32(w.ID.GID)
+			id.Gid = uint32(w.ID.GID)
 		}
-		id.Groups = id.Groups[:0:0]
 		for _, g := range w.ID.Groups {
 			id.Groups = append(id.Groups, uint32(g))
 		}
-		q.SetIdentity(id)
+		q.Credential = id
 	}
 	return q
 }
@@ -371,8 +373,7 @@ func (s *server) wrapLog(e *entry) func(syslog.Priority, string) {
 
 // startCommand starts the shell of a rule's command as servers are started.
 func (sp *spec) startCommand(path string, argv, env []string, fd int) (int, error) {
-	p := &child.Plan{Path: path, Argv: argv, Env: env}
-	p.SetCredential(sp.shell.Credential)
+	p := &child.Plan{Path: path, Argv: argv, Env: env, Credential: sp.shell.Credential}
 	pid, pidfd, err := child.Start(p, fd, nil)
 	if pidfd >= 0 {
 		unix.Close(pidfd)

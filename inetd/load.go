@@ -346,12 +346,11 @@ func (ld *loader) identify(sp *spec, db *names.DB) error {
 			id.Groups = own.Groups
 		}
 	}
-	cred := id.Credential()
 	if sp.shell != nil {
-		sp.shell.Credential = cred
+		sp.shell.Credential = &id
 	}
 	if sp.plan != nil {
-		sp.plan.SetCredential(cred)
+		sp.plan.Credential = &id
 	}
 	return nil
 }

@@ -18,7 +18,10 @@ type Plan struct {
 	Env  []string
 	Settings
 
-	cred   *syscall.Credential
+	// Credential is who servers run as, the gid among the groups. nil is the
+	// daemon itself, which is all that a daemon without root can do.
+	Credential *syscall.Credential
+
 	launch *launch // made at the first start
 }
 
@@ -27,33 +30,6 @@ func (p *Plan) Clone() *Plan {
 	q := *p
 	q.launch = nil
 	return &q
-}
-
-// SetIdentity makes servers of the plan run as id. Without it they keep the
-// daemon's identity, which is all that a daemon without root can do.
-func (p *Plan) SetIdentity(id Identity) { p.cred = id.Credential() }
-
-// Credential is id as package syscall has it.
-func (id Identity) Credential() *syscall.Credential {
-	return &syscall.Credential{Uid: id.UID, Gid: id.GID, Groups: id.Groups}
-}
-
-// SetCredential is SetIdentity for several plans that share one.
-func (p *Plan) SetCredential(c *syscall.Credential) { p.cred = c }
-
-// Identity is what servers of the plan run as.
-func (p *Plan) Identity() Identity {
-	if p.cred == nil {
-		return Identity{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
-	}
-	return Identity{UID: p.cred.Uid, GID: p.cred.Gid, Groups: p.cred.Groups}
-}
-
-// An Identity is what a server runs as. Groups are all its groups, GID among
-// them.
-type Identity struct {
-	UID, GID uint32
-	Groups   []uint32
 }
 
 // Start runs the plan's program with fd as its descriptors 0, 1 and 2 and no
@@ -79,11 +55,11 @@ func forkExec(p *Plan, fd int) (pid, pidfd int, err error) {
 	attr := syscall.ProcAttr{
 		Env:   p.Env,
 		Files: []uintptr{f, f, f},
-		Sys:   &syscall.SysProcAttr{Setsid: true, Credential: p.cred},
+		Sys:   &syscall.SysProcAttr{Setsid: true, Credential: p.Credential},
 	}
 	wantPidfd(attr.Sys, &pidfd)
 	// ForkExec waits for the exec, and from setuid on the user could stop that.
-	if !p.Settings.empty() || p.cred != nil && p.cred.Uid != 0 {
+	if !p.Settings.empty() || p.Credential != nil && p.Credential.Uid != 0 {
 		pid, err = p.startHelper(&attr)
 	} else if pid, err = syscall.ForkExec(p.Path, p.Argv, &attr); err != nil {
 		err = explain(p, err)

@@ -211,15 +211,14 @@ func TestIdentity(t *testing.T) {
 	needRoot(t)
 	umask := 0o27
 	for _, settings := range []Settings{{}, {Umask: &umask}} {
-		for _, id := range []Identity{
-			{UID: 4711, GID: 42, Groups: []uint32{42}},
-			{UID: 4711, GID: 42, Groups: []uint32{42, 7, 99}},
-			{UID: 4711, GID: 42, Groups: []uint32{7, 42}},
-			{UID: 0, GID: 42, Groups: []uint32{42}},
-			{UID: 0, GID: 0, Groups: []uint32{0}},
+		for _, id := range []syscall.Credential{
+			{Uid: 4711, Gid: 42, Groups: []uint32{42}},
+			{Uid: 4711, Gid: 42, Groups: []uint32{42, 7, 99}},
+			{Uid: 4711, Gid: 42, Groups: []uint32{7, 42}},
+			{Uid: 0, Gid: 42, Groups: []uint32{42}},
+			{Uid: 0, Gid: 0, Groups: []uint32{0}},
 		} {
-			p := &Plan{Path: "/bin/sh", Argv: []string{"sh", "-c", showIDs}, Env: []string{"PATH=/usr/bin:/bin"}, Settings: settings}
-			p.SetIdentity(id)
+			p := &Plan{Path: "/bin/sh", Argv: []string{"sh", "-c", showIDs}, Env: []string{"PATH=/usr/bin:/bin"}, Settings: settings, Credential: &id}
 			f, pid := begin(t, p)
 			out, status := finish(t, f, pid)
 			lines := strings.Split(out, "\n")
@@ -233,7 +232,7 @@ func TestIdentity(t *testing.T) {
 			}
 			slices.Sort(groups)
 			slices.Sort(want)
-			if status != 0 || lines[0] != fmt.Sprint(id.UID) || lines[1] != fmt.Sprint(id.GID) || !slices.Equal(groups, want) {
+			if status != 0 || lines[0] != fmt.Sprint(id.Uid) || lines[1] != fmt.Sprint(id.Gid) || !slices.Equal(groups, want) {
 				t.Errorf("server as %+v with %+v = %q, status %#x", id, settings, out, int(status))
 			}
 		}
@@ -245,8 +244,7 @@ func TestIdentityRefused(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root may become anybody")
 	}
-	p := &Plan{Path: "/bin/true", Argv: []string{"true"}}
-	p.SetIdentity(Identity{UID: 0, GID: 0, Groups: []uint32{0}})
+	p := &Plan{Path: "/bin/true", Argv: []string{"true"}, Credential: &syscall.Credential{Groups: []uint32{0}}}
 	if _, _, err := try(p); err == nil || !strings.Contains(err.Error(), "operation not permitted") {
 		t.Errorf("Start as root = %v, want it refused", err)
 	}
@@ -301,9 +299,9 @@ func TestHelperFails(t *testing.T) {
 		"umask, nice value or limits: invalid argument ":    {Path: "/bin/true", Argv: []string{"true"}, Settings: Settings{Rlimits: []Rlimit{{Resource: syscall.RLIMIT_NOFILE, Soft: 128, Hard: 64}}}},
 	}
 	if os.Geteuid() == 0 {
-		plans["execv /no/such/program: no such file or directory "] = &Plan{Path: "/no/such/program", Argv: []string{"x"}, cred: &syscall.Credential{Uid: 12345, Gid: 12345}}
+		plans["execv /no/such/program: no such file or directory "] = &Plan{Path: "/no/such/program", Argv: []string{"x"}, Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
 	} else {
-		plans["groups, gid or uid: operation not permitted"] = &Plan{Path: "/bin/true", Argv: []string{"true"}, Settings: Settings{Umask: &zero}, cred: &syscall.Credential{}}
+		plans["groups, gid or uid: operation not permitted"] = &Plan{Path: "/bin/true", Argv: []string{"true"}, Settings: Settings{Umask: &zero}, Credential: &syscall.Credential{}}
 	}
 	for want, p := range plans {
 		null, err := os.Open("/dev/null")

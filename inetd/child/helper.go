@@ -55,7 +55,7 @@ func (p *Plan) helped() (path string, argv []string, err error) {
 	for _, l := range p.Rlimits {
 		argv = append(argv, fmt.Sprintf("rlimit=%d,%d,%d", l.Resource, l.Soft, l.Hard))
 	}
-	if c := p.cred; c != nil {
+	if c := p.Credential; c != nil {
 		ids := []string{strconv.Itoa(int(c.Uid)), strconv.Itoa(int(c.Gid))}
 		for _, g := range c.Groups {
 			ids = append(ids, strconv.Itoa(int(g)))

@@ -108,7 +108,7 @@ func newLaunch(p *Plan) (*launch, error) {
 		l.add("dup3", step{unix.SYS_DUP3, 0, to, 0})
 	}
 	l.add("close_range", step{unix.SYS_CLOSE_RANGE, 3, ^uintptr(0) >> 32, 0})
-	if c := p.cred; c != nil {
+	if c := p.Credential; c != nil {
 		groups := append([]uint32(nil), c.Groups...)
 		var first uintptr
 		if len(groups) > 0 {

@@ -16,9 +16,8 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
-
-	"inetd/inetd/child"
 )
 
 // A DB is one reading of the databases.
@@ -31,7 +30,7 @@ type DB struct {
 	ports  map[portKey]*portEntry
 	named  map[namedKey]string
 	users  map[string][]string // found
-	ids    map[idKey]child.Identity
+	ids    map[idKey]syscall.Credential
 }
 
 type idKey struct{ user, group string }
@@ -343,12 +342,12 @@ func (d *DB) Account(key string) (Account, error) {
 // Identity is what a server runs as: the user with its groups, its primary one
 // replaced by group if that is given. A number that no user has is a uid
 // without groups; its gid must then be given. Identities share their groups.
-func (d *DB) Identity(user, group string) (child.Identity, error) {
+func (d *DB) Identity(user, group string) (syscall.Credential, error) {
 	key := idKey{user, group}
 	if i, ok := d.ids[key]; ok {
 		return i, nil
 	}
-	var i child.Identity
+	var i syscall.Credential
 	f, err := d.user(user)
 	if err != nil {
 		n, nerr := id(user)
@@ -359,21 +358,21 @@ func (d *DB) Identity(user, group string) (child.Identity, error) {
 			return i, fmt.Errorf("user %s has no passwd entry: give a group too", user)
 		}
 		f = []string{"", "", user, group}
-		i.UID = n
-	} else if i.UID, err = id(f[2]); err != nil {
+		i.Uid = n
+	} else if i.Uid, err = id(f[2]); err != nil {
 		return i, err
 	}
 	if group == "" {
-		i.GID, err = id(f[3])
+		i.Gid, err = id(f[3])
 	} else {
-		i.GID, err = d.GroupID(group)
+		i.Gid, err = d.GroupID(group)
 	}
 	if err != nil {
 		return i, err
 	}
-	i.Groups = d.groups(f[0], i.GID)
+	i.Groups = d.groups(f[0], i.Gid)
 	if d.ids == nil {
-		d.ids = make(map[idKey]child.Identity)
+		d.ids = make(map[idKey]syscall.Credential)
 	}
 	d.ids[key] = i
 	return i, nil

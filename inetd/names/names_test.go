@@ -8,9 +8,8 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
-
-	"inetd/inetd/child"
 )
 
 func testDB() *DB { return &DB{Dir: "testdata"} }
@@ -102,43 +101,43 @@ func TestProto(t *testing.T) {
 func TestIdentity(t *testing.T) {
 	for _, tt := range []struct {
 		user, group string
-		want        child.Identity
+		want        syscall.Credential
 		err         string
 	}{
-		{"root", "", child.Identity{UID: 0, GID: 0, Groups: []uint32{0, 2102}}, ""},
-		{"ann", "", child.Identity{UID: 1001, GID: 2001, Groups: []uint32{2001, 2101, 2102, 2103}}, ""},
-		{"ann", "tape", child.Identity{UID: 1001, GID: 2101, Groups: []uint32{2101, 2102, 2001, 2103}}, ""},
-		{"ann", "0", child.Identity{UID: 1001, GID: 0, Groups: []uint32{0, 2101, 2102, 2001, 2103}}, ""},
-		{"dot.ted", "", child.Identity{UID: 1002, GID: 2002, Groups: []uint32{2002}}, ""},
-		{"nobody", "daemon", child.Identity{UID: 65534, GID: 1, Groups: []uint32{1}}, ""},
+		{"root", "", syscall.Credential{Uid: 0, Gid: 0, Groups: []uint32{0, 2102}}, ""},
+		{"ann", "", syscall.Credential{Uid: 1001, Gid: 2001, Groups: []uint32{2001, 2101, 2102, 2103}}, ""},
+		{"ann", "tape", syscall.Credential{Uid: 1001, Gid: 2101, Groups: []uint32{2101, 2102, 2001, 2103}}, ""},
+		{"ann", "0", syscall.Credential{Uid: 1001, Gid: 0, Groups: []uint32{0, 2101, 2102, 2001, 2103}}, ""},
+		{"dot.ted", "", syscall.Credential{Uid: 1002, Gid: 2002, Groups: []uint32{2002}}, ""},
+		{"nobody", "daemon", syscall.Credential{Uid: 65534, Gid: 1, Groups: []uint32{1}}, ""},
 		// A name that is a number goes before the number of a user, as in
 		// chown(1).
-		{"1003", "", child.Identity{UID: 4444, GID: 4444, Groups: []uint32{4444}}, ""},
-		{"1001", "", child.Identity{UID: 1001, GID: 2001, Groups: []uint32{2001, 2101, 2102, 2103}}, ""},
-		{"1001", "2105", child.Identity{UID: 1001, GID: 7777, Groups: []uint32{7777, 2101, 2102, 2001, 2103}}, ""},
-		{"4711", "42", child.Identity{UID: 4711, GID: 42, Groups: []uint32{42}}, ""},
-		{"4711", "users", child.Identity{UID: 4711, GID: 2001, Groups: []uint32{2001}}, ""},
-		{"4711", "", child.Identity{}, "user 4711 has no passwd entry: give a group too"},
-		{"carl", "", child.Identity{}, `unknown user "carl"`},
-		{"short", "", child.Identity{}, `unknown user "short"`},
-		{"+", "", child.Identity{}, `"" is not a user or group number`},
-		{"-u", "", child.Identity{}, `unknown user "-u"`},
-		{"-1", "-1", child.Identity{}, `unknown user "-1"`},
-		{"4294967296", "1", child.Identity{}, `unknown user "4294967296"`},
-		{"minus", "", child.Identity{}, `"4294967295" is not a user or group number`},
-		{"minusgid", "", child.Identity{}, `"4294967295" is not a user or group number`},
-		{"letters", "", child.Identity{}, `"abc" is not a user or group number`},
-		{"ann", "none", child.Identity{}, `unknown group "none"`},
-		{"ann", "minus", child.Identity{}, `"4294967295" is not a user or group number`},
-		{"ann", "4294967295", child.Identity{}, `unknown group "4294967295"`},
-		{"ann", "-5", child.Identity{}, `unknown group "-5"`},
-		{"ann", "short", child.Identity{}, `unknown group "short"`},
+		{"1003", "", syscall.Credential{Uid: 4444, Gid: 4444, Groups: []uint32{4444}}, ""},
+		{"1001", "", syscall.Credential{Uid: 1001, Gid: 2001, Groups: []uint32{2001, 2101, 2102, 2103}}, ""},
+		{"1001", "2105", syscall.Credential{Uid: 1001, Gid: 7777, Groups: []uint32{7777, 2101, 2102, 2001, 2103}}, ""},
+		{"4711", "42", syscall.Credential{Uid: 4711, Gid: 42, Groups: []uint32{42}}, ""},
+		{"4711", "users", syscall.Credential{Uid: 4711, Gid: 2001, Groups: []uint32{2001}}, ""},
+		{"4711", "", syscall.Credential{}, "user 4711 has no passwd entry: give a group too"},
+		{"carl", "", syscall.Credential{}, `unknown user "carl"`},
+		{"short", "", syscall.Credential{}, `unknown user "short"`},
+		{"+", "", syscall.Credential{}, `"" is not a user or group number`},
+		{"-u", "", syscall.Credential{}, `unknown user "-u"`},
+		{"-1", "-1", syscall.Credential{}, `unknown user "-1"`},
+		{"4294967296", "1", syscall.Credential{}, `unknown user "4294967296"`},
+		{"minus", "", syscall.Credential{}, `"4294967295" is not a user or group number`},
+		{"minusgid", "", syscall.Credential{}, `"4294967295" is not a user or group number`},
+		{"letters", "", syscall.Credential{}, `"abc" is not a user or group number`},
+		{"ann", "none", syscall.Credential{}, `unknown group "none"`},
+		{"ann", "minus", syscall.Credential{}, `"4294967295" is not a user or group number`},
+		{"ann", "4294967295", syscall.Credential{}, `unknown group "4294967295"`},
+		{"ann", "-5", syscall.Credential{}, `unknown group "-5"`},
+		{"ann", "short", syscall.Credential{}, `unknown group "short"`},
 	} {
 		got, err := testDB().Identity(tt.user, tt.group)
 		msg := ""
 		if err != nil {
 			msg = err.Error()
-			got = child.Identity{} // what it holds besides an error is nobody's business
+			got = syscall.Credential{} // what it holds besides an error is nobody's business
 		}
 		slices.Sort(got.Groups)
 		slices.Sort(tt.want.Groups)
@@ -173,7 +172,7 @@ func TestNoFiles(t *testing.T) {
 	if _, err := db.Identity("root", ""); err == nil {
 		t.Error("an identity without passwd(5)")
 	}
-	if got, err := db.Identity("0", "0"); err != nil || got.UID != 0 || got.GID != 0 || !slices.Equal(got.Groups, []uint32{0}) {
+	if got, err := db.Identity("0", "0"); err != nil || got.Uid != 0 || got.Gid != 0 || !slices.Equal(got.Groups, []uint32{0}) {
 		t.Errorf("Identity(0, 0) without passwd(5) = %v, %v", got, err)
 	}
 }
@@ -211,7 +210,7 @@ func TestThisSystem(t *testing.T) {
 			t.Errorf("groups of %s = %v, want %v as id has them", user, groups, want)
 		}
 		uid, err := exec.Command(id, "-u", "--", user).Output()
-		if got := fmt.Sprintln(got.UID); err == nil && got != string(uid) {
+		if got := fmt.Sprintln(got.Uid); err == nil && got != string(uid) {
 			t.Errorf("uid of %s = %q, want %q as id has it", user, got, uid)
 		}
 	}
