@@ -22,18 +22,17 @@ func (s *server) admit(c conn) {
 		s.deny(c, failProcess, "more than "+strconv.Itoa(max)+" servers in all")
 		return
 	}
-	l := e.tally.Limits()
 	switch e.tally.Start(s.now(), c.peer.Addr()) {
 	case admit.Looping:
 		s.log.err("%s server failing (looping), service terminated for 10 min", e.label)
 		s.rest(e, admit.Rest) // before the client knows, or another would still get in
 		s.drop(c)
 	case admit.Full:
-		s.deny(c, failService, "more than "+limitText(l.Children)+" servers at a time")
+		s.deny(c, failService, "more than "+limitText(e.limits.Children)+" servers at a time")
 	case admit.SourceRate:
-		s.deny(c, failSource, "more than "+limitText(l.SourceRate)+" starts a minute")
+		s.deny(c, failSource, "more than "+limitText(e.limits.SourceRate)+" starts a minute")
 	case admit.SourceFull:
-		s.deny(c, failSource, "more than "+limitText(l.SourceChildren)+" servers at a time for one client")
+		s.deny(c, failSource, "more than "+limitText(e.limits.SourceChildren)+" servers at a time for one client")
 	case admit.Admit:
 		s.running++
 		s.launch(c)

@@ -104,7 +104,7 @@ func (s *server) pass(c conn) (ok, ask bool) {
 		s.deny(c, failLoad, "max_load")
 		return false, false
 	}
-	if g.times != nil && !g.times.Open(now, time.Local) {
+	if !g.times.Open(now, time.Local) {
 		s.deny(c, failTime, "access_times")
 		return false, false
 	}
@@ -132,7 +132,7 @@ func (s *server) pass(c conn) (ok, ask bool) {
 
 // tooFast pauses a service that has more clients a second than it may.
 func (s *server) tooFast(e *entry) {
-	wait := e.cps.Limit().Wait
+	wait := e.limits.CPS.Wait
 	s.log.err("deactivating service %s due to excessive incoming connections, restarting in %d seconds", e.gate.ID, int(wait.Seconds()))
 	s.rest(e, wait)
 }
@@ -152,7 +152,7 @@ func (s *server) passDatagram(l *listener, from netip.AddrPort, to netip.Addr) (
 			return failCPS, failCPS
 		case g.MaxLoad > 0 && s.load1() >= g.MaxLoad:
 			return failLoad, "max_load"
-		case g.times != nil && !g.times.Open(now, time.Local):
+		case !g.times.Open(now, time.Local):
 			return failTime, "access_times"
 		case s.trapped.Has(now, src):
 			return failAddress, "ran into a sensor"

@@ -70,9 +70,6 @@ func (s *State) Count(src netip.Addr) {
 	}
 }
 
-// Limits returns the limits in force.
-func (s *State) Limits() conf.Limits { return s.limits }
-
 // Full says whether as many servers run as may, or have their places kept, and
 // clients wait in the queue.
 func (s *State) Full() bool { return !s.limits.Refuse && s.full(s.running+s.kept) }

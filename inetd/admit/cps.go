@@ -19,9 +19,6 @@ type CPS struct {
 // SetLimit puts a limit in force; what was counted stays counted.
 func (c *CPS) SetLimit(l conf.CPS) { c.limit = l }
 
-// Limit returns the limit in force.
-func (c *CPS) Limit() conf.CPS { return c.limit }
-
 // Arrive counts a connection. It is false for one beyond the limit, which is
 // not counted: the service then pauses for the limit's Wait.
 func (c *CPS) Arrive(now time.Time) bool {
