@@ -315,7 +315,7 @@ func (s *server) reset(l *listener) error {
 
 // same says whether two readings ask for the same.
 func (sp *spec) same(b *spec) bool {
-	return sp.Wait == b.Wait && sp.limits == b.limits && sp.wrapped == b.wrapped && sp.Xinetd.Equal(b.Xinetd) && sp.opts == b.opts && sp.Internal == b.Internal &&
+	return sp.Wait == b.Wait && sp.Mux == b.Mux && sp.limits == b.limits && sp.wrapped == b.wrapped && sp.Xinetd.Equal(b.Xinetd) && sp.opts == b.opts && sp.Internal == b.Internal &&
 		sp.Program == b.Program && sp.User == b.User && sp.Group == b.Group && sp.Class == b.Class &&
 		slices.Equal(sp.Args, b.Args) && slices.Equal(sp.addrs, b.addrs)
 }

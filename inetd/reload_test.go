@@ -52,6 +52,15 @@ func TestReload(t *testing.T) {
 	wantAnswer(t, "tcp", local(added), "", "hello\n")
 }
 
+// Who says the + of tcpmux is something that changes.
+func TestReloadMux(t *testing.T) {
+	t.Parallel()
+	d := start(t, in("tcpmux/x stream tcp nowait $me /bin/cat cat\n"))
+	if got, want := d.reload(in("tcpmux/+x stream tcp nowait $me /bin/cat cat\n")), "reload: 0 added, 1 changed, 0 removed, 0 kept"; !strings.Contains(got, want) {
+		t.Errorf("reload = %q, want %q", got, want)
+	}
+}
+
 // From all addresses to one and back takes one reload each way.
 func TestReloadAddress(t *testing.T) {
 	t.Parallel()
