@@ -142,13 +142,14 @@ func TestStorm(t *testing.T) {
 			t.Errorf("no client of kind %d was served", i)
 		}
 	}
+	// A wait server keeps the port of its service that is gone.
+	eventually(t, "no children", func() bool { return len(d.proc().children()) == 0 })
 	for _, p := range []int{other, third, fourth} {
 		wantRefused(t, "tcp", local(p))
 	}
 	if _, err := os.Lstat(path("other")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("path of a service that is gone: %v", err)
 	}
-	eventually(t, "no children", func() bool { return len(d.proc().children()) == 0 })
 	t.Logf("served %d, %d, %d, %d; %d reloads", served[0].Load(), served[1].Load(), served[2].Load(), served[3].Load(), d.log.count(0, `reload: \d+ added|nothing is changed`))
 }
 
