@@ -146,7 +146,7 @@ func (s *server) setMode(l *listener) {
 	if l.addr.Type == sock.Dgram && l.addr.IP.Port() != 0 && sock.Disconnect(l.fd) {
 		s.log.warn("%s: the last server left the socket to one client only", l.entry.label)
 	}
-	if l.entry.builtin != nil && l.addr.Type == sock.Dgram && l.addr.Path == "" {
+	if l.entry.builtin != nil && l.addr.Type == sock.Dgram {
 		if err := sock.EnablePktinfo(l.fd, l.addr.IP.Addr().Is6()); err != nil {
 			s.log.warn("%s: %v", l.entry.label, err)
 		}

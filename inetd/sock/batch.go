@@ -8,11 +8,10 @@ import (
 // BatchSize is how many datagrams one Recv takes at most.
 const BatchSize = 32
 
-// maxDatagram is the longest payload of UDP without jumbograms; longer ones,
-// which unix-domain sockets allow, are cut and marked.
+// maxDatagram is the longest payload of UDP without jumbograms.
 const maxDatagram = 65535
 
-// A Batch receives datagrams and sends the answers, many with one system call
+// A Batch receives UDP datagrams and sends the answers, many with one system call
 // where the system can. It is for the sockets an event loop answers by itself:
 // it never waits, and after NewBatch it allocates nothing. One goroutine uses
 // it, for all its sockets in turn:
@@ -34,10 +33,8 @@ type batch interface {
 	// Msg is the payload of datagram i, valid until the next Recv. It may be
 	// written to, and appended to from its beginning up to 65,535 bytes.
 	Msg(i int) []byte
-	// Truncated reports that datagram i was longer than Msg shows.
-	Truncated(i int) bool
 	// From is the sender, IPv4 as IPv4, the zone of a link-local address as
-	// the number of the interface. Not valid for unix-domain senders.
+	// the number of the interface.
 	From(i int) netip.AddrPort
 	// To is the address datagram i was sent to, not valid when EnablePktinfo
 	// was not called for the socket or the system does not tell.

@@ -83,9 +83,6 @@ func (b *Batch) Recv(fd int) (int, error) {
 // Msg is the payload of datagram i.
 func (b *Batch) Msg(i int) []byte { return b.slot(i)[:b.in[i].n] }
 
-// Truncated reports that datagram i was longer than Msg shows.
-func (b *Batch) Truncated(i int) bool { return b.in[i].Flags&unix.MSG_TRUNC != 0 }
-
 // From is the sender of datagram i.
 func (b *Batch) From(i int) netip.AddrPort {
 	a, port := b.sender(i)
@@ -93,7 +90,7 @@ func (b *Batch) From(i int) netip.AddrPort {
 }
 
 func (b *Batch) sender(i int) (netip.Addr, uint16) {
-	switch name := unsafe.Pointer(&b.name[i]); b.family(i) {
+	switch name := unsafe.Pointer(&b.name[i]); b.name[i].Addr.Family {
 	case unix.AF_INET:
 		sa := (*unix.RawSockaddrInet4)(name)
 		return netip.AddrFrom4(sa.Addr), ntohs(sa.Port)
@@ -102,14 +99,6 @@ func (b *Batch) sender(i int) (netip.Addr, uint16) {
 		return withZone(netip.AddrFrom16(sa.Addr).Unmap(), sa.Scope_id), ntohs(sa.Port)
 	}
 	return netip.Addr{}, 0
-}
-
-// family is that of the sender; an unnamed unix-domain socket has none.
-func (b *Batch) family(i int) uint16 {
-	if b.in[i].Namelen < 2 {
-		return unix.AF_UNSPEC
-	}
-	return b.name[i].Addr.Family
 }
 
 // To is the address datagram i was sent to.
@@ -146,16 +135,13 @@ func (b *Batch) pktinfo(i int) int32 {
 // Reply queues p as the answer to datagram i.
 func (b *Batch) Reply(i int, p []byte) {
 	in := &b.in[i]
-	if in.Namelen < 2 {
-		return // a unix-domain sender without a name cannot be answered
-	}
 	msg := unix.Msghdr{Name: in.Name, Namelen: in.Namelen, Iov: &b.outIov[b.replies], Control: in.Control}
 	msg.SetIovlen(1)
 	msg.SetControllen(b.source(i))
 	msg.Iov.Base = unsafe.SliceData(p)
 	msg.Iov.SetLen(len(p))
 	b.replies++
-	if b.queued > 0 && b.family(i) != unix.AF_UNIX && together(&b.out[b.queued-1].Msghdr, &msg) {
+	if b.queued > 0 && together(&b.out[b.queued-1].Msghdr, &msg) {
 		b.out[b.queued-1].Iovlen++
 		return
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -16,15 +15,7 @@ import (
 // a Batch until the test ends.
 func listenBatch(t testing.TB, a Addr) netip.AddrPort {
 	t.Helper()
-	fd, err := Bind(a, Options{UID: -1, GID: -1, Mode: 0o600})
-	if err != nil {
-		t.Skipf("no socket at %v here: %v", a, err)
-	}
-	if a.Path == "" {
-		if err := EnablePktinfo(fd, a.IP.Addr().Is6()); err != nil {
-			t.Fatalf("EnablePktinfo: %v", err)
-		}
-	}
+	fd := bound(t, a)
 	done := make(chan struct{})
 	var stop [2]int
 	if err := unix.Pipe(stop[:]); err != nil {
@@ -49,11 +40,7 @@ func listenBatch(t testing.TB, a Addr) netip.AddrPort {
 		unix.Close(stop[1])
 		<-done
 		unix.Close(stop[0])
-		Close(fd, a, Path(a))
 	})
-	if a.Path != "" {
-		return netip.AddrPort{}
-	}
 	return netip.AddrPortFrom(a.IP.Addr(), Local(fd).Port())
 }
 
@@ -146,34 +133,6 @@ func TestBatchEcho(t *testing.T) {
 	}
 }
 
-func TestBatchUnix(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	a := Addr{Type: Dgram, Path: filepath.Join(dir, "s")}
-	listenBatch(t, a)
-	to := &net.UnixAddr{Name: a.Path, Net: "unixgram"}
-	c, err := net.DialUnix("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "c"), Net: "unixgram"}, to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
-	if got := ask(t, c, []byte("hello")); string(got) != "hello" {
-		t.Errorf("echo = %q, want hello", got)
-	}
-
-	// Nobody can answer a sender without a name; it must not disturb others.
-	nameless, err := net.DialUnix("unixgram", nil, to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nameless.Close()
-	nameless.Write([]byte("x"))
-	if got := ask(t, c, []byte("again")); string(got) != "again" {
-		t.Errorf("echo = %q, want again", got)
-	}
-}
-
 // waitReadable waits until a datagram is there.
 func waitReadable(t testing.TB, fd int) {
 	t.Helper()
@@ -192,15 +151,13 @@ func waitReadable(t testing.TB, fd int) {
 
 func bound(t testing.TB, a Addr) int {
 	t.Helper()
-	fd, err := Bind(a, Options{UID: -1, GID: -1, Mode: 0o600})
+	fd, err := Bind(a, Options{})
 	if err != nil {
 		t.Skipf("no socket at %v here: %v", a, err)
 	}
-	t.Cleanup(func() { Close(fd, a, Path(a)) })
-	if a.Path == "" {
-		if err := EnablePktinfo(fd, a.IP.Addr().Is6()); err != nil {
-			t.Fatalf("EnablePktinfo: %v", err)
-		}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := EnablePktinfo(fd, a.IP.Addr().Is6()); err != nil {
+		t.Fatalf("EnablePktinfo: %v", err)
 	}
 	return fd
 }
@@ -240,8 +197,8 @@ func TestBatchRecv(t *testing.T) {
 				t.Fatalf("Recv = %d, %v", n, err)
 			}
 			for i := range n {
-				if want := bytes.Repeat([]byte{byte(got)}, got); !bytes.Equal(b.Msg(i), want) || b.Truncated(i) {
-					t.Errorf("datagram %d = %x, cut %v, want %x", got, b.Msg(i), b.Truncated(i), want)
+				if want := bytes.Repeat([]byte{byte(got)}, got); !bytes.Equal(b.Msg(i), want) {
+					t.Errorf("datagram %d = %x, want %x", got, b.Msg(i), want)
 				}
 				if c := cap(b.Msg(i)); c != 65535 {
 					t.Errorf("room for an answer = %d, want 65535", c)
@@ -383,32 +340,6 @@ func TestBatchDropsUnflushed(t *testing.T) {
 	buf := make([]byte, 10)
 	if n, err := c.Read(buf); string(buf[:n]) != "second" || err != nil {
 		t.Errorf("answer = %q, %v, want second", buf[:n], err)
-	}
-}
-
-func TestBatchTruncated(t *testing.T) {
-	t.Parallel()
-	a := Addr{Type: Dgram, Path: filepath.Join(t.TempDir(), "s")}
-	fd := bound(t, a)
-	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: a.Path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	b := NewBatch()
-	for _, size := range []int{65535, 65536, 100_000} {
-		if _, err := c.Write(make([]byte, size)); err != nil {
-			t.Skipf("no datagrams of %d bytes here: %v", size, err)
-		}
-		if n, err := b.Recv(fd); n != 1 || err != nil {
-			t.Fatalf("Recv = %d, %v", n, err)
-		}
-		if got := len(b.Msg(0)); got != 65535 || b.Truncated(0) != (size > 65535) {
-			t.Errorf("datagram of %d bytes = %d bytes, cut %v", size, got, b.Truncated(0))
-		}
-		if b.From(0).IsValid() || b.To(0).IsValid() {
-			t.Errorf("From, To = %v, %v on a unix-domain socket", b.From(0), b.To(0))
-		}
 	}
 }
 

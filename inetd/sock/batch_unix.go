@@ -59,9 +59,6 @@ func (b *Batch) Recv(fd int) (n int, err error) {
 // Msg is the payload of datagram i.
 func (b *Batch) Msg(i int) []byte { return b.slot(i)[:b.in[i].n] }
 
-// Truncated reports that datagram i was longer than Msg shows.
-func (b *Batch) Truncated(i int) bool { return b.in[i].flags&unix.MSG_TRUNC != 0 }
-
 // From is the sender of datagram i.
 func (b *Batch) From(i int) netip.AddrPort {
 	switch sa := b.in[i].from.(type) {
@@ -106,9 +103,6 @@ func (b *Batch) destination(i int) (level int32, data []byte) {
 // Reply queues p as the answer to datagram i.
 func (b *Batch) Reply(i int, p []byte) {
 	m := &b.in[i]
-	if m.from == nil {
-		return // a unix-domain sender without a name cannot be answered
-	}
 	out := &b.out[b.replies]
 	*out = reply{p: p, to: m.from}
 	switch level, data := b.destination(i); level {
