@@ -43,7 +43,7 @@ func newGate(svc *conf.Service, l *conf.ErrorList) (*gate, error) {
 		if svc.Wait {
 			prog, ok := g.access.Filter()
 			for _, i := range prog {
-				g.filter = append(g.filter, sock.Instruction{Code: i.Code, Jt: i.JT, Jf: i.JF, K: i.K})
+				g.filter = append(g.filter, sock.Instruction(i))
 			}
 			if !ok || !sock.CanFilter {
 				return nil, errors.New("its server accepts its clients itself, and the kernel cannot keep only_from and no_access for it")

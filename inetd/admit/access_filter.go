@@ -11,7 +11,7 @@ import (
 // sock_filter.
 type Instruction struct {
 	Code   uint16
-	JT, JF uint8
+	Jt, Jf uint8
 	K      uint32
 }
 
@@ -51,7 +51,7 @@ func (a *Access) Filter() ([]Instruction, bool) {
 		{Code: shift, K: 4},
 		// A jump reaches 255 instructions; what is not IPv4 goes on to a
 		// long one.
-		{Code: jumpEqual, JT: 1, K: 4},
+		{Code: jumpEqual, Jt: 1, K: 4},
 		{Code: jump, K: uint32(len(v4))},
 	}
 	prog = append(append(prog, v4...), v6...)
@@ -96,7 +96,7 @@ func compare(n netip.Prefix) (prog []Instruction) {
 	}
 	for i := range prog {
 		if prog[i].Code == jumpEqual {
-			prog[i].JF = uint8(len(prog) - i)
+			prog[i].Jf = uint8(len(prog) - i)
 		}
 	}
 	return prog

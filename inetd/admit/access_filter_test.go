@@ -34,9 +34,9 @@ func run(t *testing.T, prog []Instruction, addr netip.Addr) uint32 {
 			acc >>= in.K
 		case jumpEqual:
 			if acc == in.K {
-				pc += int(in.JT)
+				pc += int(in.Jt)
 			} else {
-				pc += int(in.JF)
+				pc += int(in.Jf)
 			}
 		case jump:
 			pc += int(in.K)

@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// BatchSize is how many datagrams one Recv takes at most.
-const BatchSize = 32
+// batchSize is how many datagrams one Recv takes at most.
+const batchSize = 32
 
 // maxDatagram is the longest payload of UDP without jumbograms.
 const maxDatagram = 65535
@@ -27,7 +27,7 @@ const maxDatagram = 65535
 // The buffers cost 2 MB of address space, and memory only as far as datagrams
 // have filled them.
 type batch interface {
-	// Recv takes what has arrived on fd, up to BatchSize datagrams, and drops
+	// Recv takes what has arrived on fd, up to batchSize datagrams, and drops
 	// replies not flushed. No datagram is 0, nil.
 	Recv(fd int) (n int, err error)
 	// Msg is the payload of datagram i, valid until the next Recv. It may be

@@ -14,10 +14,10 @@ import (
 // it is recvmmsg(2) and sendmmsg(2), and answers of one length to one sender go
 // through the kernel as one (UDP_SEGMENT in udp(7), since Linux 4.18).
 type Batch struct {
-	in, out         [BatchSize]mmsghdr
-	inIov, outIov   [BatchSize]unix.Iovec
-	name            [BatchSize]unix.RawSockaddrAny
-	control         [BatchSize]control
+	in, out         [batchSize]mmsghdr
+	inIov, outIov   [batchSize]unix.Iovec
+	name            [batchSize]unix.RawSockaddrAny
+	control         [batchSize]control
 	queued, replies int // entries of out, and of outIov
 	buf             []byte
 }
@@ -48,7 +48,7 @@ const slotLen = (maxDatagram+1)&^63 + 192
 
 // NewBatch returns a Batch for every datagram socket of one loop.
 func NewBatch() *Batch {
-	b := &Batch{buf: make([]byte, BatchSize*slotLen)}
+	b := &Batch{buf: make([]byte, batchSize*slotLen)}
 	for i := range b.in {
 		in := &b.in[i]
 		b.inIov[i].Base = &b.slot(i)[0]
@@ -70,7 +70,7 @@ func (b *Batch) Recv(fd int) (int, error) {
 		b.in[i].Namelen = unix.SizeofSockaddrAny
 		b.in[i].SetControllen(controlLen)
 	}
-	n, errno := again(unix.SYS_RECVMMSG, fd, unsafe.Pointer(&b.in), BatchSize, unix.MSG_DONTWAIT)
+	n, errno := again(unix.SYS_RECVMMSG, fd, unsafe.Pointer(&b.in), batchSize, unix.MSG_DONTWAIT)
 	switch errno {
 	case 0:
 		return n, nil

@@ -67,7 +67,7 @@ func portOf(fd int) uint16 {
 	if err != nil {
 		return 0
 	}
-	return AddrPort(sa).Port()
+	return addrPort(sa).Port()
 }
 
 func udp(s string) Addr { return Addr{Type: Dgram, IP: netip.MustParseAddrPort(s)} }
@@ -184,7 +184,7 @@ func TestBatchRecv(t *testing.T) {
 		if n, err := b.Recv(fd); n != 0 || err != nil {
 			t.Errorf("Recv of nothing = %d, %v, want 0, nil", n, err)
 		}
-		const sent = BatchSize + 5
+		const sent = batchSize + 5
 		for i := range sent {
 			if _, err := c.Write(bytes.Repeat([]byte{byte(i)}, i)); err != nil {
 				t.Fatal(err)

@@ -13,8 +13,8 @@ import (
 // it is one recvmsg(2) and one sendmsg(2) for each, which allocate the
 // addresses.
 type Batch struct {
-	in      [BatchSize]received
-	out     [BatchSize]reply
+	in      [batchSize]received
+	out     [batchSize]reply
 	replies int
 	buf     []byte
 }
@@ -31,14 +31,14 @@ type reply struct {
 }
 
 // NewBatch returns a Batch for every datagram socket of one loop.
-func NewBatch() *Batch { return &Batch{buf: make([]byte, BatchSize*maxDatagram)} }
+func NewBatch() *Batch { return &Batch{buf: make([]byte, batchSize*maxDatagram)} }
 
 func (b *Batch) slot(i int) []byte { return b.buf[i*maxDatagram:][:maxDatagram:maxDatagram] }
 
 // Recv takes what has arrived on fd.
 func (b *Batch) Recv(fd int) (n int, err error) {
 	b.replies = 0
-	for n < BatchSize {
+	for n < batchSize {
 		m := &b.in[n]
 		m.n, m.oobn, m.flags, m.from, err = unix.Recvmsg(fd, b.slot(n), m.oob[:], unix.MSG_DONTWAIT)
 		switch {
@@ -61,13 +61,8 @@ func (b *Batch) Msg(i int) []byte { return b.slot(i)[:b.in[i].n] }
 
 // From is the sender of datagram i.
 func (b *Batch) From(i int) netip.AddrPort {
-	switch sa := b.in[i].from.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(withZone(netip.AddrFrom16(sa.Addr).Unmap(), sa.ZoneId), uint16(sa.Port))
-	}
-	return netip.AddrPort{}
+	a := addrPort(b.in[i].from)
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
 // To is the address datagram i was sent to.

@@ -69,12 +69,12 @@ func (a Addr) sockaddr() unix.Sockaddr {
 	if a.Path != "" {
 		return &unix.SockaddrUnix{Name: a.Path}
 	}
-	return Sockaddr(a.IP)
+	return sockaddr(a.IP)
 }
 
-// Sockaddr turns an address into what system calls take. A zone may be an
+// sockaddr turns an address into what system calls take. A zone may be an
 // interface's name or number.
-func Sockaddr(a netip.AddrPort) unix.Sockaddr {
+func sockaddr(a netip.AddrPort) unix.Sockaddr {
 	if a.Addr().Is4() {
 		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 	}
@@ -92,8 +92,8 @@ func zoneID(zone string) uint32 {
 	return 0
 }
 
-// AddrPort is the reverse of Sockaddr; it is invalid for other families.
-func AddrPort(sa unix.Sockaddr) netip.AddrPort {
+// addrPort is the reverse of sockaddr; it is invalid for other families.
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
@@ -323,13 +323,7 @@ func Local(fd int) netip.AddrPort {
 	if err != nil {
 		return netip.AddrPort{}
 	}
-	return AddrPort(sa)
-}
-
-// Accept takes the next connection. Its descriptor is blocking and
-// close-on-exec; peer is invalid for a unix-domain client.
-func Accept(fd int) (conn int, peer netip.AddrPort, err error) {
-	return accept(fd)
+	return addrPort(sa)
 }
 
 // SetNoDelay and SetKeepAlive set TCP_NODELAY and SO_KEEPALIVE; for a socket
@@ -341,7 +335,7 @@ func SetKeepAlive(fd int) { unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEP
 // blocking one.
 func Shed(fd int) {
 	SetNonblock(fd, true)
-	if conn, _, err := accept(fd); err == nil {
+	if conn, _, err := Accept(fd); err == nil {
 		unix.Close(conn)
 	}
 	SetNonblock(fd, false)
@@ -400,7 +394,7 @@ func Peek(fd int) (Datagram, bool) {
 	}
 	d.Len, d.stamp = n, stamp(oob[:oobn])
 	if sa != nil {
-		d.From = AddrPort(sa)
+		d.From = addrPort(sa)
 	}
 	return d, true
 }
@@ -462,7 +456,7 @@ var errNoReturn = errors.New("a datagram without a return address")
 // more, but until then it may.
 func settle(fd int, peer netip.AddrPort) (netip.AddrPort, error) {
 	for {
-		if err := unix.Connect(fd, Sockaddr(peer)); err != nil {
+		if err := unix.Connect(fd, sockaddr(peer)); err != nil {
 			return peer, fmt.Errorf("connect: %w", err)
 		}
 		before, last, err := lastSender(fd)

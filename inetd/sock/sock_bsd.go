@@ -21,17 +21,17 @@ func socket(domain, typ, proto int) (int, error) {
 	return fd, err
 }
 
-// accept: BSD hands O_NONBLOCK from the listener to the accepted socket, and
-// servers expect a blocking descriptor.
-func accept(fd int) (int, netip.AddrPort, error) {
+// Accept takes the next connection. Its descriptor is blocking and
+// close-on-exec; peer is invalid for a unix-domain client.
+func Accept(fd int) (conn int, peer netip.AddrPort, err error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	conn, sa, err := unix.Accept(fd)
 	if err == nil {
 		unix.CloseOnExec(conn)
-		unix.SetNonblock(conn, false)
+		unix.SetNonblock(conn, false) // BSD hands O_NONBLOCK on from the listener
 	}
-	return conn, AddrPort(sa), err
+	return conn, addrPort(sa), err
 }
 
 // Own gives the path of a unix-domain socket its owner and mode.

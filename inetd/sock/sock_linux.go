@@ -85,9 +85,11 @@ func High(fd int) int {
 	return up
 }
 
-// accept is accept4(2) without what unix.Accept4 adds: a second system call to
-// tell SCTP from TCP, and a Sockaddr on the heap.
-func accept(fd int) (int, netip.AddrPort, error) {
+// Accept takes the next connection. Its descriptor is blocking and
+// close-on-exec; peer is invalid for a unix-domain client. It is accept4(2)
+// without what unix.Accept4 adds: a second system call to tell SCTP from TCP, and
+// a Sockaddr on the heap.
+func Accept(fd int) (conn int, peer netip.AddrPort, err error) {
 	var sa unix.RawSockaddrInet6 // IPv4 fits, a unix path is cut and not read
 	size := uint32(unsafe.Sizeof(sa))
 	// The socket does not block, so the runtime need not know.
@@ -95,9 +97,7 @@ func accept(fd int) (int, netip.AddrPort, error) {
 	if e != 0 {
 		return -1, netip.AddrPort{}, e
 	}
-	// The port is in network order in both.
-	p := (*[2]byte)(unsafe.Pointer(&sa.Port))
-	port := uint16(p[0])<<8 | uint16(p[1])
+	port := ntohs(sa.Port) // in the same place for both
 	switch sa.Family {
 	case unix.AF_INET:
 		return int(n), netip.AddrPortFrom(netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&sa)).Addr), port), nil
@@ -228,14 +228,14 @@ func lastSender(fd int) (before int, peer netip.AddrPort, err error) {
 		if err != nil {
 			break
 		}
-		if p := AddrPort(from); n == 0 || p != peer {
+		if p := addrPort(from); n == 0 || p != peer {
 			before, peer = n, p
 		}
 	}
 	if !peer.IsValid() { // a look passes over empty datagrams that were seen before
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PEEK_OFF, -1)
 		_, from, err := unix.Recvfrom(fd, buf[:1], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		return 0, AddrPort(from), err
+		return 0, addrPort(from), err
 	}
 	return before, peer, nil
 }

@@ -200,8 +200,8 @@ func TestSplitEmpty(t *testing.T) {
 		// SO_PEEK_OFF does not see them all, so it need not be the last.
 		var b [16]byte
 		n, from, err := unix.Recvfrom(conn, b[:], unix.MSG_DONTWAIT)
-		if err != nil || AddrPort(from) != peer {
-			t.Errorf("Split of %q for %v has %q of %v, %v", texts, peer, b[:max(n, 0)], AddrPort(from), err)
+		if err != nil || addrPort(from) != peer {
+			t.Errorf("Split of %q for %v has %q of %v, %v", texts, peer, b[:max(n, 0)], addrPort(from), err)
 		}
 		if len(texts) == 1 && peer.String() != last.LocalAddr().String() {
 			t.Errorf("Split is for %v, want %v", peer, last.LocalAddr())
@@ -235,8 +235,8 @@ func TestSplitForeign(t *testing.T) {
 		if err != nil {
 			break
 		}
-		if AddrPort(from) != peer {
-			t.Errorf("the server of %v reads %q of %v", peer, buf[:n], AddrPort(from))
+		if addrPort(from) != peer {
+			t.Errorf("the server of %v reads %q of %v", peer, buf[:n], addrPort(from))
 		}
 	}
 }

@@ -578,16 +578,16 @@ func TestErrors(t *testing.T) {
 func TestSockaddr(t *testing.T) {
 	for _, s := range []string{"127.0.0.1:80", "0.0.0.0:0", "[::1]:65535", "[2001:db8::1]:7", "[fe80::1%1]:9"} {
 		a := netip.MustParseAddrPort(s)
-		if got := AddrPort(Sockaddr(a)); got != a {
-			t.Errorf("AddrPort(Sockaddr(%v)) = %v", a, got)
+		if got := addrPort(sockaddr(a)); got != a {
+			t.Errorf("addrPort(sockaddr(%v)) = %v", a, got)
 		}
 	}
-	if got := AddrPort(&unix.SockaddrUnix{Name: "/x"}); got.IsValid() {
+	if got := addrPort(&unix.SockaddrUnix{Name: "/x"}); got.IsValid() {
 		t.Errorf("AddrPort of a unix socket = %v, want none", got)
 	}
 	if got := zoneID("lo"); got == 0 {
 		t.Skip("no interface lo")
-	} else if got := AddrPort(Sockaddr(netip.MustParseAddrPort("[fe80::1%lo]:9"))); got.Addr().Zone() == "" {
+	} else if got := addrPort(sockaddr(netip.MustParseAddrPort("[fe80::1%lo]:9"))); got.Addr().Zone() == "" {
 		t.Errorf("zone of an address with an interface's name is lost: %v", got)
 	}
 	if got := zoneID("no-such-interface"); got != 0 {
