@@ -104,18 +104,6 @@ func ParseSeverity(s string) (Priority, bool) { return find(severities[:], s) }
 // (auth), in any case.
 func ParseFacility(s string) (Priority, bool) { return find(facilities[:], s) }
 
-// Parse reads "facility.severity" or "severity".
-func Parse(s string) (Priority, bool) {
-	for i := range len(s) {
-		if s[i] == '.' {
-			f, ok1 := ParseFacility(s[:i])
-			l, ok2 := ParseSeverity(s[i+1:])
-			return f | l, ok1 && ok2
-		}
-	}
-	return ParseSeverity(s)
-}
-
 func find(names []name, s string) (Priority, bool) {
 	for _, n := range names {
 		if equalFold(n.name, s) {

@@ -11,7 +11,7 @@
 // same ended by a NUL on a stream socket where the daemon offers only that.
 //
 // Writing does not block unless it is told to: a message that cannot be
-// delivered at once is dropped and counted. When the daemon has been restarted
+// delivered at once is dropped. When the daemon has been restarted
 // the socket is opened anew.
 package syslog
 
@@ -44,12 +44,11 @@ type Writer struct {
 	ident    string
 	facility Priority
 
-	mu      sync.Mutex
-	fd      int  // -1 while closed
-	stream  bool // fd is a stream socket: messages end in NUL
-	buf     []byte
-	dropped uint64
-	untold  uint64 // of those dropped
+	mu     sync.Mutex
+	fd     int  // -1 while closed
+	stream bool // fd is a stream socket: messages end in NUL
+	buf    []byte
+	untold uint64 // messages dropped
 
 	patience time.Duration
 }
@@ -81,7 +80,6 @@ func (w *Writer) PrintAs(ident string, p Priority, text string) bool {
 	defer w.mu.Unlock()
 	w.format(ident, p, t, text)
 	if !w.deliver() {
-		w.dropped++
 		w.untold++
 		return false
 	}
@@ -131,13 +129,6 @@ func (w *Writer) wait(b []byte) (n int, err error) {
 	n, err = syscall.Write(w.fd, b)
 	w.patience = max(0, w.patience-time.Since(began))
 	return n, err
-}
-
-// Dropped returns how many messages could not be delivered so far.
-func (w *Writer) Dropped() uint64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.dropped
 }
 
 // Close closes the socket. The next message opens it again.
