@@ -1,6 +1,7 @@
 package libwrap
 
 import (
+	"errors"
 	"syscall"
 	"time"
 )
@@ -105,7 +106,17 @@ func readPath(path string, max int) ([]byte, error) {
 	return readAll(fd, 0, max), nil
 }
 
-// strerror spells an error as the C library does, with a capital.
+// Strerror words an error as strerror(3) does, which is how the messages of
+// tcp_wrappers have always ended: the system's error in it, if there is one, with
+// the capital letter that package syscall takes away.
+func Strerror(err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		err = errno
+	}
+	return strerror(err)
+}
+
 func strerror(err error) string {
 	s := err.Error()
 	if s != "" && 'a' <= s[0] && s[0] <= 'z' {

@@ -95,13 +95,13 @@ func (p *Performer) Perform(ctx context.Context, v *Verdict) error {
 					sec = -1
 				}
 				if err := p.Conn.SetLinger(sec); err != nil {
-					p.warn(e, "setsockopt SO_LINGER "+itoa(e.N)+": "+strerror(cause(err)))
+					p.warn(e, "setsockopt SO_LINGER "+itoa(e.N)+": "+Strerror(err))
 				}
 			}
 		case Keepalive:
 			if p.Conn != nil {
 				if err := p.Conn.SetKeepAlive(true); err != nil {
-					p.warn(e, "setsockopt SO_KEEPALIVE: "+strerror(cause(err)))
+					p.warn(e, "setsockopt SO_KEEPALIVE: "+Strerror(err))
 				}
 			}
 		case Setenv:
@@ -200,15 +200,6 @@ func (p *Performer) log(pri syslog.Priority, text string) {
 
 func (p *Performer) warn(e *Event, text string) {
 	p.log(syslog.Err, "warning: "+where(e.Pos)+text)
-}
-
-// cause returns the system's error within what package net wraps around it.
-func cause(err error) error {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno
-	}
-	return err
 }
 
 // nice adds to the nice value of this thread, as nice(2) does.

@@ -7,8 +7,8 @@ import (
 	"syscall"
 	"unsafe"
 
+	"inetd/libwrap"
 	"inetd/libwrap/syslog"
-	"inetd/tcpd/errtext"
 )
 
 // IP options, RFC 791, section 3.1.
@@ -40,7 +40,7 @@ func fixOptions(fd int, client string, log *syslog.Writer) {
 	}
 	log.Print(syslog.Notice, text)
 	if err := syscall.SetsockoptString(fd, syscall.IPPROTO_IP, syscall.IP_OPTIONS, ""); err != nil {
-		log.Print(syslog.Err, "setsockopt IP_OPTIONS NULL: "+errtext.Of(err))
+		log.Print(syslog.Err, "setsockopt IP_OPTIONS NULL: "+libwrap.Strerror(err))
 		syscall.Shutdown(fd, syscall.SHUT_RDWR)
 	}
 }

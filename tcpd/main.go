@@ -15,7 +15,6 @@ import (
 
 	"inetd/libwrap"
 	"inetd/libwrap/syslog"
-	"inetd/tcpd/errtext"
 	"inetd/tcpd/peer"
 )
 
@@ -61,7 +60,7 @@ func run(argv []string) {
 	}
 	if sock.Server.Addr == "" { // no socket at all
 		if _, err := syscall.Getsockname(stdin); err != nil {
-			log.Print(syslog.Err, "getpeername: "+errtext.Of(err))
+			log.Print(syslog.Err, "getpeername: "+libwrap.Strerror(err))
 			leave(&sock)
 			return
 		}
@@ -91,7 +90,7 @@ func run(argv []string) {
 	}
 	argv[0] = name
 	err = syscall.Exec(path, argv, syscall.Environ())
-	log.Print(syslog.Err, "error: cannot execute "+path+": "+errtext.Of(err))
+	log.Print(syslog.Err, "error: cannot execute "+path+": "+libwrap.Strerror(err))
 	leave(&sock)
 }
 

@@ -7,7 +7,6 @@ import (
 	"syscall"
 
 	"inetd/libwrap"
-	"inetd/tcpd/errtext"
 )
 
 // A Socket is what is known of an inherited descriptor.
@@ -24,7 +23,7 @@ type Error struct {
 	Err error
 }
 
-func (e *Error) Error() string { return e.Op + ": " + errtext.Of(e.Err) }
+func (e *Error) Error() string { return e.Op + ": " + libwrap.Strerror(e.Err) }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }

@@ -11,7 +11,6 @@ import (
 	"syscall"
 
 	"inetd/libwrap"
-	"inetd/tcpd/errtext"
 	"inetd/tcpd/tool"
 )
 
@@ -138,7 +137,7 @@ func (c *checker) hostFile(ctx context.Context, t libwrap.Token) {
 	}
 	if err != nil {
 		if !errors.Is(err, syscall.ENOENT) {
-			c.Warnf("open %s: %s", path, errtext.Of(err))
+			c.Warnf("open %s: %s", path, libwrap.Strerror(err))
 		}
 		return
 	}

@@ -9,7 +9,6 @@ import (
 	"syscall"
 
 	"inetd/libwrap"
-	"inetd/tcpd/errtext"
 	"inetd/tcpd/tool"
 )
 
@@ -37,7 +36,7 @@ func (c *checker) table(ctx context.Context, file string, allow bool) {
 		text, err = os.ReadFile(file)
 	}
 	if err != nil && !errors.Is(err, syscall.EISDIR) {
-		c.Warnf("cannot open %s: %s", file, errtext.Of(err))
+		c.Warnf("cannot open %s: %s", file, libwrap.Strerror(err))
 		return
 	}
 	c.lines = lay(file, text)

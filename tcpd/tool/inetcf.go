@@ -10,7 +10,7 @@ import (
 	"strings"
 	"syscall"
 
-	"inetd/tcpd/errtext"
+	"inetd/libwrap"
 )
 
 // DefaultConf is read when no other file is named.
@@ -48,7 +48,7 @@ func (r *Report) Inetd(file, daemonDir string) (Daemons, error) {
 		if file == "" {
 			return Daemons{}, nil
 		}
-		return nil, fmt.Errorf("open %s: %s", name, errtext.Of(err))
+		return nil, fmt.Errorf("open %s: %s", name, libwrap.Strerror(err))
 	}
 	if file == "" {
 		r.Path(name)
@@ -151,7 +151,7 @@ func (c *inetcf) daemon(proto, path, arg0, arg1 string) {
 	}
 	fi, err := c.Path(path)
 	if err != nil {
-		c.Warnf("%s: not found: %s", path, errtext.Of(err))
+		c.Warnf("%s: not found: %s", path, libwrap.Strerror(err))
 	} else if fi.Mode()&0o100 == 0 {
 		c.Warnf("%s: not executable", path)
 	}
@@ -183,9 +183,9 @@ func (c *inetcf) daemon(proto, path, arg0, arg1 string) {
 	fi, err = c.Path(real)
 	switch {
 	case err != nil && real == arg0:
-		c.Warnf("%s: not found: %s", arg0, errtext.Of(err))
+		c.Warnf("%s: not found: %s", arg0, libwrap.Strerror(err))
 	case err != nil:
-		c.Warnf("%s: not found in %s: %s", arg0, c.dir, errtext.Of(err))
+		c.Warnf("%s: not found in %s: %s", arg0, c.dir, libwrap.Strerror(err))
 	case fi.Mode()&0o100 == 0:
 		c.Warnf("%s: not executable", real)
 	}
@@ -209,7 +209,7 @@ func (c *inetcf) direct(path, arg0 string) Wrapping {
 	case errors.Is(err, syscall.ENOENT):
 		return Not
 	}
-	c.Warnf("%s: file lookup: %s", real, errtext.Of(err))
+	c.Warnf("%s: file lookup: %s", real, libwrap.Strerror(err))
 	return Maybe
 }
 
@@ -227,7 +227,7 @@ func (c *inetcf) include(pattern string) {
 		}
 		text, err := os.ReadFile(name)
 		if err != nil {
-			c.Warnf("open %s: %s", name, errtext.Of(err))
+			c.Warnf("open %s: %s", name, libwrap.Strerror(err))
 			continue
 		}
 		c.files = append(c.files, name)

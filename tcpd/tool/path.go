@@ -5,7 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"inetd/tcpd/errtext"
+	"inetd/libwrap"
 )
 
 // Path looks at a file, and warns if it or a directory above it may be
@@ -36,7 +36,7 @@ func (r *Report) DaemonDir(dir string) {
 	fi, err := r.Path(dir)
 	switch {
 	case err != nil:
-		r.Warnf("REAL_DAEMON_DIR %s: %s", dir, errtext.Of(err))
+		r.Warnf("REAL_DAEMON_DIR %s: %s", dir, libwrap.Strerror(err))
 	case !fi.IsDir():
 		r.Warnf("REAL_DAEMON_DIR %s is not a directory", dir)
 	}
