@@ -1,6 +1,9 @@
 package libwrap
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // This file is for checkers: it says of patterns that the C library accepts
 // in silence why they do not do what they seem to.
@@ -119,19 +122,10 @@ func explainAddr6(addr string) string {
 
 // explainMapped is about ::ffff:0:0/96.
 func explainMapped(a [16]byte, n int) string {
-	if _, ok := inet4Mapped(a); ok && n >= 96 {
+	if mapped := [12]byte{10: 0xff, 11: 0xff}; n >= 96 && [12]byte(a[:12]) == mapped {
 		return "never matches an IPv4 client: write the IPv4 address"
 	}
 	return ""
-}
-
-func inet4Mapped(a [16]byte) (uint32, bool) {
-	for i := range 10 {
-		if a[i] != 0 {
-			return 0, false
-		}
-	}
-	return uint32(a[12])<<24 | uint32(a[13])<<16 | uint32(a[14])<<8 | uint32(a[15]), a[10] == 0xff && a[11] == 0xff
 }
 
 func quad(a uint32) string {
@@ -154,10 +148,8 @@ func covers(a, b []Token, word func(a, b string) bool) bool {
 	if sameTokens(a, b) {
 		return true
 	}
-	for _, t := range a {
-		if isExcept(t.Text) {
-			return false
-		}
+	if slices.ContainsFunc(a, func(t Token) bool { return isExcept(t.Text) }) {
+		return false
 	}
 	some := false
 	for _, t := range b {
@@ -165,14 +157,7 @@ func covers(a, b []Token, word func(a, b string) bool) bool {
 			break
 		}
 		some = true
-		found := false
-		for _, u := range a {
-			if word(u.Text, t.Text) {
-				found = true
-				break
-			}
-		}
-		if !found {
+		if !slices.ContainsFunc(a, func(u Token) bool { return word(u.Text, t.Text) }) {
 			return false
 		}
 	}

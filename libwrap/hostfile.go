@@ -2,6 +2,7 @@ package libwrap
 
 import (
 	"bytes"
+	"slices"
 	"syscall"
 )
 
@@ -27,11 +28,9 @@ const (
 // space. A file that cannot be used as it stands is an error, which denies:
 // ignoring it would open what a deny table closes.
 func (d *decision) inHostFile(path string, e *Endpoint) bool {
-	for _, p := range d.reading {
-		if p == path {
-			d.fail("host file " + path + " names itself")
-			return false
-		}
+	if slices.Contains(d.reading, path) {
+		d.fail("host file " + path + " names itself")
+		return false
 	}
 	if len(d.reading) > 0 {
 		if d.nested++; len(d.reading) >= maxNesting || d.nested > maxNested {

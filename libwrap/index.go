@@ -1,6 +1,9 @@
 package libwrap
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // The index exists for speed alone. It names, in order, the rules that could
 // match or whose evaluation could have an effect, a lookup or a warning; each
@@ -153,7 +156,7 @@ func (rs *ruleSet) view(r *Request) *view {
 		clear(rs.shared)
 	}
 	v := rs.shared[hash]
-	if v == nil || !sameEntries(v.entries, entries) {
+	if v == nil || !slices.Equal(v.entries, entries) {
 		v = &view{entries: entries}
 		for _, e := range entries {
 			if e.sure {
@@ -166,18 +169,6 @@ func (rs *ruleSet) view(r *Request) *view {
 	}
 	rs.views[key] = v
 	return v
-}
-
-func sameEntries(a, b []viewEntry) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // matchesAll reports whether a client list matches every client at once.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
@@ -241,7 +242,7 @@ func (id *Identity) become() error {
 		return err
 	}
 	for _, g := range groups {
-		if !contains(id.Groups, g) {
+		if !slices.Contains(id.Groups, g) {
 			return errors.New("supplementary groups did not change")
 		}
 	}
@@ -252,15 +253,6 @@ func (id *Identity) become() error {
 		return errors.New("root can be regained")
 	}
 	return nil
-}
-
-func contains(list []int, n int) bool {
-	for _, m := range list {
-		if m == n {
-			return true
-		}
-	}
-	return false
 }
 
 // twist replaces this process by a shell command on the connection.

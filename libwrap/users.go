@@ -2,6 +2,7 @@ package libwrap
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -44,14 +45,6 @@ func findGroup(ctx context.Context, name string) (int, bool) {
 // userGroups returns all groups of a user, gid first.
 func userGroups(ctx context.Context, user string, gid int) []int {
 	groups := []int{gid}
-	have := func(g int) bool {
-		for _, h := range groups {
-			if h == g {
-				return true
-			}
-		}
-		return false
-	}
 	if text, err := readPath("/etc/group", maxAccounts); err == nil {
 		for _, line := range strings.Split(string(text), "\n") {
 			f := strings.Split(line, ":")
@@ -59,7 +52,7 @@ func userGroups(ctx context.Context, user string, gid int) []int {
 				continue
 			}
 			for _, m := range strings.Split(f[3], ",") {
-				if g, ok := id(f[2]); m == user && ok && !have(g) {
+				if g, ok := id(f[2]); m == user && ok && !slices.Contains(groups, g) {
 					groups = append(groups, g)
 				}
 			}
@@ -69,7 +62,7 @@ func userGroups(ctx context.Context, user string, gid int) []int {
 	if out, err := getent(ctx, "initgroups", user); err == nil {
 		if f := strings.Fields(out); len(f) > 0 && f[0] == user {
 			for _, w := range f[1:] {
-				if g, ok := id(w); ok && !have(g) {
+				if g, ok := id(w); ok && !slices.Contains(groups, g) {
 					groups = append(groups, g)
 				}
 			}

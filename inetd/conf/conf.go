@@ -143,8 +143,7 @@ type Service struct {
 // where the entry has one.
 func (s *Service) Label() string {
 	name := s.Name + "/" + s.Proto
-	switch s.Mux {
-	case MuxSelf, MuxPlus:
+	if s.Mux != NoMux {
 		name = "tcpmux/" + s.Name
 	}
 	if len(s.Hosts) == 0 {

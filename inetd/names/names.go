@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -382,12 +383,9 @@ func (d *DB) Identity(user, group string) (syscall.Credential, error) {
 func (d *DB) groups(user string, gid uint32) []uint32 {
 	gids := []uint32{gid}
 	add := func(n uint32) {
-		for _, g := range gids {
-			if g == n {
-				return
-			}
+		if !slices.Contains(gids, n) {
+			gids = append(gids, n)
 		}
-		gids = append(gids, n)
 	}
 	if user == "" {
 		return gids

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -125,11 +126,9 @@ func (c *checker) host(ctx context.Context, t libwrap.Token) int {
 // hostFile looks at every pattern of a file.
 func (c *checker) hostFile(ctx context.Context, t libwrap.Token) {
 	path := t.Text
-	for _, p := range c.hostFiles {
-		if p == path {
-			c.Atf(t.Pos, "%s: the file names itself: %s", path, denies)
-			return
-		}
+	if slices.Contains(c.hostFiles, path) {
+		c.Atf(t.Pos, "%s: the file names itself: %s", path, denies)
+		return
 	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, syscall.EISDIR) {

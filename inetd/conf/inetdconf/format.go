@@ -34,7 +34,7 @@ func Convert(w io.Writer, services []*conf.Service) conf.ErrorList {
 // Format is a service as one line that Parse reads as the same: positional
 // where that notation has a word for everything, else key-values.
 func Format(s *conf.Service) string {
-	if s.Limits.Rate == conf.Never || s.Limits.Children == conf.Never || s.Limits.SourceRate == conf.Never || hasNewline(s.Args) {
+	if s.Limits.Rate == conf.Never || s.Limits.Children == conf.Never || s.Limits.SourceRate == conf.Never || strings.Contains(strings.Join(s.Args, ""), "\n") { // which no positional word can hold
 		return keyValues(s)
 	}
 	f := []string{
@@ -56,15 +56,6 @@ func Format(s *conf.Service) string {
 		f = append(f, quote(a))
 	}
 	return strings.Join(f, " ")
-}
-
-func hasNewline(args []string) bool {
-	for _, a := range args {
-		if strings.Contains(a, "\n") { // which no positional word can hold
-			return true
-		}
-	}
-	return false
 }
 
 func serviceField(s *conf.Service) string {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -145,10 +146,10 @@ func (p *parser) include(words []word) {
 		p.errs.Errorf(pat.pos, ".include", "%w", err)
 		return
 	}
-	p.chain = append(p.chain, p.name)
+	p.chain = append(p.chain, filepath.Clean(p.name))
 	defer func() { p.chain = p.chain[:len(p.chain)-1] }()
 	for _, name := range names {
-		if loop(p.chain, name) {
+		if slices.Contains(p.chain, filepath.Clean(name)) {
 			p.errs.Errorf(pat.pos, ".include", "%s includes itself", name)
 			continue
 		}
@@ -159,15 +160,6 @@ func (p *parser) include(words []word) {
 		}
 		p.file(name, text, p.hosts)
 	}
-}
-
-func loop(chain []string, name string) bool {
-	for _, c := range chain {
-		if filepath.Clean(c) == filepath.Clean(name) {
-			return true
-		}
-	}
-	return false
 }
 
 // A draft is a service on its way, with the places of its fields.

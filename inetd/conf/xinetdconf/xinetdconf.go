@@ -603,11 +603,11 @@ func samePort(a, b *conf.Service) bool {
 
 // address is what only one service can have.
 func address(s *conf.Service) string {
+	if s.Mux != conf.NoMux {
+		return s.Key()
+	}
 	k := fmt.Sprintf("%s:%d/%s/%s", s.HostList(), s.Port, s.Socktype, s.ProtoField())
-	switch {
-	case s.Mux != conf.NoMux:
-		return "tcpmux/" + strings.ToLower(s.Name)
-	case s.RPC != nil:
+	if s.RPC != nil {
 		k += fmt.Sprintf("/%d", s.RPC.Program)
 	}
 	return k
