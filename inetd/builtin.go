@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"os"
 	"strconv"
 
 	"inetd/inetd/names"
@@ -14,8 +13,8 @@ import (
 // no goroutine: the send buffer of a new connection has room for it.
 func (s *server) converse(c conn) {
 	e := c.e
-	now := s.now()
 	if e.builtin.Reply != nil {
+		now := s.now()
 		// It says seconds.
 		if t := now.Unix(); s.replied != e.builtin || s.repliedAt != t {
 			s.reply, s.replied, s.repliedAt = e.builtin.Reply(s.reply[:0], now), e.builtin, t
@@ -25,27 +24,19 @@ func (s *server) converse(c conn) {
 		s.over(e, c.peer.Addr())
 		return
 	}
-	j := &job{e: e, l: c.l, src: c.peer.Addr(), began: now}
-	s.recordStart(c, 0)
-	fd := sock.High(c.fd)
-	sock.SetNonblock(fd, true)
-	f := os.NewFile(uintptr(fd), e.label)
-	j.conn = services.NewConn(f)
-	j.conn.Args = e.Args
-	j.conn.Idle = services.DefaultIdle
-	j.conn.Users = accounts{}
-	s.jobs[j] = struct{}{}
-	if e.tally.Full() {
-		s.watchAll(e)
-	}
+	j, f := s.begin(c)
+	talk := services.NewConn(f)
+	talk.Args = e.Args
+	talk.Idle = services.DefaultIdle
+	talk.Users = accounts{}
 	if e.builtin.Stream == nil {
-		go s.muxAsk(c, j)
+		go s.muxAsk(c, j, talk)
 		return
 	}
 	stream := e.builtin.Stream // a reload may replace what e is
 	go func() {
-		err := stream(j.conn)
-		j.conn.Close()
+		err := stream(talk)
+		talk.Close()
 		s.set.Post(func() { s.finish(j, err) })
 	}()
 }

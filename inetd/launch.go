@@ -3,13 +3,13 @@ package main
 import (
 	"cmp"
 	"net/netip"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"inetd/inetd/conf"
 	"inetd/inetd/sock"
-	"inetd/services"
 )
 
 // A job is a server at work: a child process, or a built-in in a goroutine.
@@ -21,7 +21,6 @@ type job struct {
 	src   netip.Addr
 	began time.Time      // where somebody asks for how long it ran
 	head  *sock.Datagram // what a wait server was started for
-	conn  *services.Conn // of a built-in
 }
 
 // launch turns an admitted conn into a job.
@@ -119,6 +118,20 @@ func (s *server) spawn(c conn) {
 	if e.tally.Full() {
 		s.watchAll(e)
 	}
+}
+
+// begin makes a job of what the daemon does itself, in a goroutine, and a file
+// of its connection.
+func (s *server) begin(c conn) (*job, *os.File) {
+	j := &job{e: c.e, l: c.l, src: c.peer.Addr(), began: s.now()}
+	s.jobs[j] = struct{}{}
+	s.recordStart(c, 0)
+	if c.e.tally.Full() {
+		s.watchAll(c.e)
+	}
+	fd := sock.High(c.fd)
+	sock.SetNonblock(fd, true)
+	return j, os.NewFile(uintptr(fd), c.e.label)
 }
 
 // notStarted ends a client whose server could not be started. Where the system

@@ -11,13 +11,13 @@ import (
 )
 
 // muxAsk reads which service a tcpmux client wants. It runs away from the loop.
-func (s *server) muxAsk(c conn, j *job) {
-	name, err := services.ReadMuxName(j.conn)
-	fd, dupErr := sock.Dup(j.conn.File())
+func (s *server) muxAsk(c conn, j *job, talk *services.Conn) {
+	name, err := services.ReadMuxName(talk)
+	fd, dupErr := sock.Dup(talk.File())
 	if dupErr != nil {
-		j.conn.Write([]byte(services.MuxRefused))
+		talk.Write([]byte(services.MuxRefused))
 	}
-	j.conn.Close()
+	talk.Close()
 	s.set.Post(func() {
 		s.finish(j, cmp.Or(err, dupErr))
 		switch c.fd = fd; {

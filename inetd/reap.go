@@ -96,7 +96,7 @@ func (s *server) pause(l *listener) {
 	})
 }
 
-// finish is the end of a built-in's conversation.
+// finish is the end of what the daemon has done itself.
 func (s *server) finish(j *job, err error) {
 	s.recordExit(j, 0)
 	if err != nil && err != io.EOF && !errors.Is(err, os.ErrClosed) {
