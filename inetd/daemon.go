@@ -113,11 +113,7 @@ func lockPidFile(o *options, root bool) (*pidFile, error) {
 		}
 		name = defaultPidFile
 	}
-	f, err := openLocked(name)
-	if err != nil {
-		return nil, err
-	}
-	return &pidFile{f, name}, nil
+	return openLocked(name)
 }
 
 // write puts the number in. Who reads it may send signals at once.
@@ -134,7 +130,7 @@ func (p *pidFile) write() error {
 
 // openLocked returns the file that is at name, locked: one that its daemon
 // removed between the opening and the lock is not that.
-func openLocked(name string) (*os.File, error) {
+func openLocked(name string) (*pidFile, error) {
 	for {
 		// Neither what a link names nor a device is written to or removed.
 		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o644)
@@ -153,13 +149,19 @@ func openLocked(name string) (*os.File, error) {
 			}
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		mine, err1 := f.Stat()
-		there, err2 := os.Lstat(name)
-		if err1 == nil && err2 == nil && os.SameFile(mine, there) {
-			return f, nil
+		p := &pidFile{f, name}
+		if p.inPlace() {
+			return p, nil
 		}
 		f.Close()
 	}
+}
+
+// inPlace says whether the file is still what its name stands for.
+func (p *pidFile) inPlace() bool {
+	mine, err1 := p.f.Stat()
+	there, err2 := os.Lstat(p.name)
+	return err1 == nil && err2 == nil && os.SameFile(mine, there)
 }
 
 // remove removes the file unless somebody has put another in its place.
@@ -167,9 +169,7 @@ func (p *pidFile) remove() {
 	if p == nil {
 		return
 	}
-	mine, err1 := p.f.Stat()
-	there, err2 := os.Lstat(p.name)
-	if err1 == nil && err2 == nil && os.SameFile(mine, there) {
+	if p.inPlace() {
 		if err := os.Remove(p.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			fmt.Fprintln(os.Stderr, "inetd:", err)
 		}

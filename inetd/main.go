@@ -81,15 +81,17 @@ func parseArgs(args []string) (*options, error) {
 		backlog: defaultBacklog,
 		limits:  conf.Limits{Rate: 40, Children: conf.Unlimited, SourceRate: conf.Unlimited, SourceChildren: conf.Unlimited},
 	}
-	count := func(m *conf.Max, arg string) error {
+	number := func(arg string) (int, error) {
 		n, err := strconv.ParseUint(arg, 10, 31)
 		if err != nil {
-			return fmt.Errorf("%q is not a number (0 is unlimited)", arg)
+			return 0, fmt.Errorf("%q is not a number (0 is unlimited)", arg)
 		}
-		if *m = conf.Max(n); n == 0 {
-			*m = conf.Unlimited
-		}
-		return nil
+		return int(n), nil
+	}
+	count := func(m *conf.Max, arg string) error {
+		n, err := number(arg)
+		*m = cmp.Or(conf.Max(n), conf.Unlimited)
+		return err
 	}
 	files, err := getopt(args, "a:C:c:dEefilm:o:p:q:R:s:tVvWw", func(c byte, arg string) (err error) {
 		switch c {
@@ -112,11 +114,7 @@ func parseArgs(args []string) (*options, error) {
 		case 'W':
 			o.wrapInternal = true
 		case 'm':
-			n, err := strconv.ParseUint(arg, 10, 31)
-			if err != nil {
-				return fmt.Errorf("%q is not a number (0 is unlimited)", arg)
-			}
-			o.processes = int(n)
+			o.processes, err = number(arg)
 		case 'o':
 			if o.convert = arg; arg != "inetd.conf" && arg != "xinetd.conf" {
 				return fmt.Errorf("%q is neither inetd.conf nor xinetd.conf", arg)
