@@ -166,23 +166,28 @@ func (s *server) inquire(c conn, q inquiry) {
 			if s.checking[who]--; s.checking[who] == 0 {
 				delete(s.checking, who)
 			}
-			full := c.e.tally.Full()
+			full := e.tally.Full()
 			s.unhold(c)
-			switch {
-			case !c.own && (c.l.fd != c.fd || c.l.entry != e || e.spec != spec):
-				return // a reload closed it, or it is another's: the loop finds the client again
-			case !c.own || e.spec.same(spec):
-				s.decided(c, &q)
-			case c.l.addr.Type == sock.Dgram, e.Wait:
-				s.drop(c) // it is no socket of the kind that is served now
-			default:
-				s.screen(c) // what was asked is not what is to be served now
-			}
+			s.answered(c, &q, spec)
 			if full {
-				s.watchAll(c.e)
+				s.watchAll(e)
 			}
 		})
 	}()
+}
+
+// answered goes on with a client that was looked up while its entry was spec.
+func (s *server) answered(c conn, q *inquiry, spec *spec) {
+	switch e := c.e; {
+	case !c.own && (c.l.fd != c.fd || c.l.entry != e || e.spec != spec):
+		// A reload closed it, or it is another's: the loop finds the client again.
+	case !c.own || e.spec.same(spec):
+		s.decided(c, q)
+	case c.l.addr.Type == sock.Dgram, e.Wait:
+		s.drop(c) // it is no socket of the kind that is served now
+	default:
+		s.screen(c) // what was asked is not what is to be served now
+	}
 }
 
 // maxAsking bounds how long a client is looked up.

@@ -41,8 +41,24 @@ func inherited() *os.File {
 	return os.NewFile(3, "pipe")
 }
 
-// detach starts the daemon and waits for its word.
-func detach(o *options) error {
+// detach says what keeps the daemon from starting while somebody listens, starts
+// it and waits for its word.
+func detach(ld *loader, stderr io.Writer) error {
+	o := ld.opts
+	if err := readableElsewhere(o.files); err != nil {
+		return fmt.Errorf("%w: give a file, or -i to stay in the foreground", err)
+	}
+	cfg, err := ld.load()
+	if err != nil {
+		return err
+	}
+	if !o.stderr {
+		for _, p := range cfg.problems {
+			if !p.Warning {
+				fmt.Fprintln(stderr, p)
+			}
+		}
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err

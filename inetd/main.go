@@ -255,22 +255,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 		ld.env = child.Launder(ld.env)
 	}
 	if !o.foreground && parent == nil {
-		// What keeps the daemon from starting is said while somebody listens.
-		if err := readableElsewhere(o.files); err != nil {
-			return fmt.Errorf("%w: give a file, or -i to stay in the foreground", err)
-		}
-		cfg, err := ld.load()
-		if err != nil {
-			return err
-		}
-		if !o.stderr {
-			for _, p := range cfg.problems {
-				if !p.Warning {
-					fmt.Fprintln(stderr, p)
-				}
-			}
-		}
-		return detach(o)
+		return detach(ld, stderr)
 	}
 	pid, pidErr := lockPidFile(o, ld.root)
 	if errors.Is(pidErr, errRunning) {
