@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -107,17 +106,7 @@ func (s *server) recordUser(c conn, says string) {
 // recordNoID logs why a client that had to have a user was refused.
 func (s *server) recordNoID(c conn, err error) {
 	if r := c.e.records; r != nil && r.OnError&conf.LogUserID != 0 {
-		s.record(r, fmt.Sprintf("NOID: %s %s %v", r.id, c.address(), innermost(err)))
-	}
-}
-
-func innermost(err error) error {
-	for {
-		u := errors.Unwrap(err)
-		if u == nil {
-			return err
-		}
-		err = u
+		s.record(r, fmt.Sprintf("NOID: %s %s %v", r.id, c.address(), conf.Innermost(err)))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"inetd/inetd/conf"
 	"inetd/inetd/proxy"
 )
 
@@ -17,7 +18,7 @@ func (s *server) redirect(c conn) {
 		in, out, err := proxy.Run(context.Background(), f, to.Host, to.Port, redirectIdle)
 		s.set.Post(func() {
 			if err != nil {
-				e.failures.say(s, e, fmt.Sprintf("redirect to %s for %s: %v", to.Host, c.from(), innermost(err)), "redirect failed for %d more clients")
+				e.failures.say(s, e, fmt.Sprintf("redirect to %s for %s: %v", to.Host, c.from(), conf.Innermost(err)), "redirect failed for %d more clients")
 			}
 			s.recordTraffic(e, in, out)
 			s.finish(j, nil)

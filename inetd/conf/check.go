@@ -1,7 +1,6 @@
 package conf
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -34,7 +33,7 @@ type Env struct {
 	DaemonDir string
 	// Proto says whether protocols(5) has the name.
 	Proto func(name string) bool
-	// Network finds a name of networks(5). It may be nil.
+	// Network finds a name of networks(5).
 	Network func(name string) (netip.Prefix, bool)
 }
 
@@ -233,7 +232,7 @@ func (e *Env) checkProgram(s *Service, at func(string) Pos, l *ErrorList) {
 		return
 	}
 	if err := e.Program(s.Program); err != nil {
-		l.Warnf(at(FieldProgram), FieldProgram, "%s: %w", s.Program, bare(err))
+		l.Warnf(at(FieldProgram), FieldProgram, "%s: %w", s.Program, Innermost(err))
 	}
 	name, argv0 := filepath.Base(s.Program), s.Args[0]
 	switch {
@@ -259,18 +258,7 @@ func (e *Env) checkBehindTcpd(s *Service, at func(string) Pos, l *ErrorList) {
 		}
 		l.Errorf(at(FieldArgs), FieldArgs, "tcpd would start itself, for ever: name the server behind it, by its path or by a name in %s%s", e.DaemonDir, how)
 	} else if err := e.Program(behind); err != nil {
-		l.Warnf(at(FieldArgs), FieldArgs, "behind tcpd: %s: %w", behind, bare(err))
-	}
-}
-
-// bare cuts the operation and path off an error that names them again.
-func bare(err error) error {
-	for {
-		u := errors.Unwrap(err)
-		if u == nil {
-			return err
-		}
-		err = u
+		l.Warnf(at(FieldArgs), FieldArgs, "behind tcpd: %s: %w", behind, Innermost(err))
 	}
 }
 

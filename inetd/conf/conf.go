@@ -93,8 +93,8 @@ const (
 	MuxPlus     // tcpmux/+name: the daemon answers "+Go" first
 )
 
-// MaxVersions is how many versions of an RPC program an entry may have: each is
-// an entry of the port mapper.
+// MaxVersions is how many versions of an RPC program an entry may have: each
+// costs the port mapper an entry of a list it walks from the start.
 const MaxVersions = 256
 
 // RPC is the ONC RPC half of an entry (name/low-high with an rpc/ protocol).

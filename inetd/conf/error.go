@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -48,6 +49,18 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// Innermost is err without the operation and path, or whatever else is around
+// it, for messages that name them already.
+func Innermost(err error) error {
+	for {
+		u := errors.Unwrap(err)
+		if u == nil {
+			return err
+		}
+		err = u
+	}
+}
 
 // An ErrorList holds errors and warnings in the order they were found.
 type ErrorList []*Error

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"inetd/inetd/conf"
 )
 
 func unhex(t testing.TB, s string) []byte {
@@ -89,14 +91,14 @@ func TestCheck(t *testing.T) {
 		{Mapping{7, 1, 1, "sctp", addr("0.0.0.0:1")}, "7/1 sctp: netid is not"},
 		{Mapping{7, 1, 1, "", addr("0.0.0.0:1")}, "netid is not"},
 		{Mapping{7, 3, 1, "tcp", addr("0.0.0.0:1")}, "7/3-1 tcp: versions"},
-		{Mapping{7, 0, MaxVersions, "tcp", addr("0.0.0.0:1")}, "versions"},
+		{Mapping{7, 0, conf.MaxVersions, "tcp", addr("0.0.0.0:1")}, "versions"},
 		{Mapping{7, 0, 1<<32 - 1, "tcp", addr("0.0.0.0:1")}, "versions"},
 		{Mapping{7, 1, 3, "tcp", addr("0.0.0.0:0")}, "7/1-3 tcp: no port"},
 		{Mapping{7, 1, 1, "tcp", netip.AddrPort{}}, "no port"},
 		{Mapping{7, 1, 1, "tcp", addr("[::]:1")}, ":: is not an address of tcp"},
 		{Mapping{7, 1, 1, "udp6", addr("[::ffff:1.2.3.4]:1")}, "1.2.3.4 is not an address of udp6"},
 		{Mapping{7, 1<<32 - 1, 1<<32 - 1, "tcp", addr("0.0.0.0:1")}, ErrNoPortMapper.Error()},
-		{Mapping{7, 0, MaxVersions - 1, "tcp", addr("0.0.0.0:1")}, ErrNoPortMapper.Error()},
+		{Mapping{7, 0, conf.MaxVersions - 1, "tcp", addr("0.0.0.0:1")}, ErrNoPortMapper.Error()},
 	} {
 		err := apply(context.Background(), nil, tt.m, true, false)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -18,14 +18,12 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"inetd/inetd/conf"
 )
 
 // Timeout bounds a call of Set or Unset whose context has no nearer deadline.
 const Timeout = 10 * time.Second
-
-// MaxVersions is how many versions one Mapping may span. Each costs the port
-// mapper an entry of a list it walks from the start.
-const MaxVersions = 256
 
 // ErrNoPortMapper is in the chain of errors that say nobody listens where a
 // port mapper would.
@@ -112,8 +110,8 @@ func (m Mapping) check(set bool) error {
 	default:
 		return errors.New("netid is not tcp, udp, tcp6 or udp6")
 	}
-	if m.Low > m.High || m.High-m.Low >= MaxVersions {
-		return fmt.Errorf("versions are not a range of 1 to %d", MaxVersions)
+	if m.Low > m.High || m.High-m.Low >= conf.MaxVersions {
+		return fmt.Errorf("versions are not a range of 1 to %d", conf.MaxVersions)
 	}
 	if !set {
 		return nil

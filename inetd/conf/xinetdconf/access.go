@@ -68,10 +68,8 @@ func (s *setting) pattern(w word) []conf.Pattern {
 	case strings.ToLower(t) == "localhost":
 		return []conf.Pattern{{Prefix: netip.MustParsePrefix("127.0.0.1/32")}, {Prefix: netip.MustParsePrefix("::1/128")}}
 	default:
-		if s.p.env.Network != nil {
-			if p, ok := s.p.env.Network(t); ok {
-				return one(p)
-			}
+		if p, ok := s.p.env.Network(t); ok {
+			return one(p)
 		}
 		if hostName(strings.TrimPrefix(t, ".")) {
 			return []conf.Pattern{{Name: strings.ToLower(strings.TrimSuffix(t, "."))}}
