@@ -14,33 +14,33 @@ const (
 	MuxRefused = "-Service not available\r\n" // there is no such entry, or it may not be had
 )
 
-// MuxTimeout is how long ReadMuxName waits for the whole line when c.Life is 0.
-const MuxTimeout = 10 * time.Second
+// muxTimeout is how long ReadMuxName waits for the whole line when c.Life is 0.
+const muxTimeout = 10 * time.Second
 
-// MaxMuxName is the longest name, in bytes.
-const MaxMuxName = 256
+// maxMuxName is the longest name, in bytes.
+const maxMuxName = 256
 
-// ErrMuxName is returned for a line that cannot be a service name.
-var ErrMuxName = errors.New("not a tcpmux service name")
+// errMuxName is returned for a line that cannot be a service name.
+var errMuxName = errors.New("not a tcpmux service name")
 
 // ReadMuxName reads the first line of RFC 1078, the name of a service in any
 // case and CRLF, and returns it in lower case. Nothing behind the line is taken
 // off the socket, so the service finds every byte meant for it. A bare LF ends
-// the line too. Errors are ErrMuxName (too long, empty, a byte that is not
+// the line too. Errors are errMuxName (too long, empty, a byte that is not
 // printable ASCII or is a blank, a CR without LF), io.ErrUnexpectedEOF,
 // os.ErrDeadlineExceeded, or the socket's.
 func ReadMuxName(c *Conn) (string, error) {
 	life := c.Life
 	defer func() { c.Life = life }()
 	if c.Life <= 0 {
-		c.Life = MuxTimeout
+		c.Life = muxTimeout
 	}
 	if err := c.startClocks(); err != nil {
 		return "", err
 	}
 	defer c.f.SetDeadline(time.Time{})
 
-	var line [MaxMuxName + 2]byte
+	var line [maxMuxName + 2]byte
 	n := 0 // bytes of line taken off the socket
 	peek := func(fd uintptr) bool {
 		c.n, c.err = retry(func() (int, error) {
@@ -69,7 +69,7 @@ func ReadMuxName(c *Conn) (string, error) {
 			return muxName(line[:n])
 		}
 	}
-	return "", ErrMuxName
+	return "", errMuxName
 }
 
 func (c *Conn) muxStep(try func(uintptr) bool) error {
@@ -85,13 +85,13 @@ func (c *Conn) muxStep(try func(uintptr) bool) error {
 // muxName reads a line that ends in LF.
 func muxName(line []byte) (string, error) {
 	line = bytes.TrimSuffix(line[:len(line)-1], []byte("\r"))
-	if len(line) == 0 || len(line) > MaxMuxName {
-		return "", ErrMuxName
+	if len(line) == 0 || len(line) > maxMuxName {
+		return "", errMuxName
 	}
 	name := make([]byte, len(line))
 	for i, b := range line {
 		if b <= ' ' || b > '~' {
-			return "", ErrMuxName
+			return "", errMuxName
 		}
 		if 'A' <= b && b <= 'Z' {
 			b += 'a' - 'A'

@@ -13,7 +13,7 @@ import (
 // What the client sends behind the line must all be there for the service.
 func TestReadMuxName(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("x", MaxMuxName)
+	long := strings.Repeat("x", maxMuxName)
 	for _, test := range []struct {
 		in, name string
 		err      error
@@ -27,16 +27,16 @@ func TestReadMuxName(t *testing.T) {
 		{"a/b+c_d-e.1\r\n", "a/b+c_d-e.1", nil, ""},
 		{long + "\r\nrest", long, nil, "rest"},
 		{long + "\n" + long, long, nil, long},
-		{long + "x\r\n", "", ErrMuxName, "\n"}, // its end is not looked for
-		{long + "x\n", "", ErrMuxName, ""},
-		{strings.Repeat("x", 4000), "", ErrMuxName, strings.Repeat("x", 4000-258)},
-		{"\r\n", "", ErrMuxName, ""},
-		{"\n", "", ErrMuxName, ""},
-		{"da te\r\n", "", ErrMuxName, ""},
-		{"da\rte\n", "", ErrMuxName, ""},
-		{"date\x00\r\n", "", ErrMuxName, ""},
-		{"\x1b[2Jdate\r\n", "", ErrMuxName, ""},
-		{"caf\xc3\xa9\r\n", "", ErrMuxName, ""},
+		{long + "x\r\n", "", errMuxName, "\n"}, // its end is not looked for
+		{long + "x\n", "", errMuxName, ""},
+		{strings.Repeat("x", 4000), "", errMuxName, strings.Repeat("x", 4000-258)},
+		{"\r\n", "", errMuxName, ""},
+		{"\n", "", errMuxName, ""},
+		{"da te\r\n", "", errMuxName, ""},
+		{"da\rte\n", "", errMuxName, ""},
+		{"date\x00\r\n", "", errMuxName, ""},
+		{"\x1b[2Jdate\r\n", "", errMuxName, ""},
+		{"caf\xc3\xa9\r\n", "", errMuxName, ""},
 		{"date", "", io.ErrUnexpectedEOF, ""},
 		{"date\r", "", io.ErrUnexpectedEOF, ""},
 		{"", "", io.ErrUnexpectedEOF, ""},
@@ -146,12 +146,12 @@ func FuzzMuxName(f *testing.F) {
 		line := append(in, '\n')
 		name, err := muxName(line)
 		if err != nil {
-			if name != "" || err != ErrMuxName {
+			if name != "" || err != errMuxName {
 				t.Fatalf("muxName(%q) = %q, %v", line, name, err)
 			}
 			return
 		}
-		if name == "" || len(name) > MaxMuxName || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || 'A' <= r && r <= 'Z' }) {
+		if name == "" || len(name) > maxMuxName || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || 'A' <= r && r <= 'Z' }) {
 			t.Fatalf("muxName(%q) = %q", line, name)
 		}
 		if again, err := muxName([]byte(name + "\r\n")); again != name || err != nil {

@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// DialTimeout bounds the search for the other server's name and the connection
+// dialTimeout bounds the search for the other server's name and the connection
 // to it.
-const DialTimeout = 30 * time.Second
+const dialTimeout = 30 * time.Second
 
 // Run connects to host and port, whose name is looked up each time, and copies
 // both ways until both sides have ended or nothing has come from either for
@@ -37,7 +37,7 @@ func Run(ctx context.Context, client *os.File, host string, port uint16, idle ti
 	if !ok {
 		return 0, 0, errors.New("not a tcp connection")
 	}
-	d := net.Dialer{Timeout: DialTimeout}
+	d := net.Dialer{Timeout: dialTimeout}
 	s, err := d.DialContext(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
 	if err != nil {
 		return 0, 0, err

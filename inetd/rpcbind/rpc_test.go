@@ -97,8 +97,8 @@ func TestCheck(t *testing.T) {
 		{Mapping{7, 1, 1, "tcp", netip.AddrPort{}}, "no port"},
 		{Mapping{7, 1, 1, "tcp", addr("[::]:1")}, ":: is not an address of tcp"},
 		{Mapping{7, 1, 1, "udp6", addr("[::ffff:1.2.3.4]:1")}, "1.2.3.4 is not an address of udp6"},
-		{Mapping{7, 1<<32 - 1, 1<<32 - 1, "tcp", addr("0.0.0.0:1")}, ErrNoPortMapper.Error()},
-		{Mapping{7, 0, conf.MaxVersions - 1, "tcp", addr("0.0.0.0:1")}, ErrNoPortMapper.Error()},
+		{Mapping{7, 1<<32 - 1, 1<<32 - 1, "tcp", addr("0.0.0.0:1")}, errNoPortMapper.Error()},
+		{Mapping{7, 0, conf.MaxVersions - 1, "tcp", addr("0.0.0.0:1")}, errNoPortMapper.Error()},
 	} {
 		err := apply(context.Background(), nil, tt.m, true, false)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -414,7 +414,7 @@ func TestNoPortMapper(t *testing.T) {
 	m := Mapping{7, 1, 1, "tcp", netip.MustParseAddrPort("0.0.0.0:1")}
 	err = apply(context.Background(), at, m, true, false)
 	want := fmt.Sprintf("no port mapper answers: %s/none: no such file or directory; %s: connection refused", dir, closed)
-	if !errors.Is(err, ErrNoPortMapper) || err.Error() != want {
+	if !errors.Is(err, errNoPortMapper) || err.Error() != want {
 		t.Errorf("Set = %v, want %v", err, want)
 	}
 }

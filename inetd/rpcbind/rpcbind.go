@@ -25,9 +25,9 @@ import (
 // Timeout bounds a call of Set or Unset whose context has no nearer deadline.
 const Timeout = 10 * time.Second
 
-// ErrNoPortMapper is in the chain of errors that say nobody listens where a
+// errNoPortMapper is in the chain of errors that say nobody listens where a
 // port mapper would.
-var ErrNoPortMapper = errors.New("no port mapper answers")
+var errNoPortMapper = errors.New("no port mapper answers")
 
 // A Mapping says where some versions of a program are served.
 type Mapping struct {
@@ -170,7 +170,7 @@ func dial(ctx context.Context, places []place) (net.Conn, error) {
 		}
 		causes = append(causes, fmt.Sprintf("%s: %v", p.addr, err))
 	}
-	return nil, fmt.Errorf("%w: %s", ErrNoPortMapper, strings.Join(causes, "; "))
+	return nil, fmt.Errorf("%w: %s", errNoPortMapper, strings.Join(causes, "; "))
 }
 
 func (p place) dial(ctx context.Context) (net.Conn, error) {

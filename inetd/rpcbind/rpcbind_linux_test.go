@@ -104,11 +104,11 @@ func inside(t *testing.T) {
 	isolate(t)
 	tcp := Mapping{prog, 1, 3, "tcp", netip.MustParseAddrPort("0.0.0.0:701")}
 
-	if err := Set(t.Context(), tcp); !errors.Is(err, ErrNoPortMapper) {
-		t.Errorf("Set without rpcbind = %v, want %v", err, ErrNoPortMapper)
+	if err := Set(t.Context(), tcp); !errors.Is(err, errNoPortMapper) {
+		t.Errorf("Set without rpcbind = %v, want %v", err, errNoPortMapper)
 	}
-	if err := Unset(t.Context(), tcp); !errors.Is(err, ErrNoPortMapper) {
-		t.Errorf("Unset without rpcbind = %v, want %v", err, ErrNoPortMapper)
+	if err := Unset(t.Context(), tcp); !errors.Is(err, errNoPortMapper) {
+		t.Errorf("Unset without rpcbind = %v, want %v", err, errNoPortMapper)
 	}
 	// It goes into the background when it listens.
 	if out, err := exec.Command("rpcbind").CombinedOutput(); err != nil {

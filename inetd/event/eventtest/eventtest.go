@@ -86,8 +86,8 @@ func (s *Set) add(e event.Event) {
 	s.changed.Broadcast()
 }
 
-// ErrClosed is what Wait returns once the set is closed.
-var ErrClosed = errors.New("the set is closed")
+// errClosed is what Wait returns once the set is closed.
+var errClosed = errors.New("the set is closed")
 
 func (s *Set) Wait() ([]event.Event, error) {
 	s.mu.Lock()
@@ -99,7 +99,7 @@ func (s *Set) Wait() ([]event.Event, error) {
 	}
 	s.waiting = false
 	if s.closed {
-		return nil, ErrClosed
+		return nil, errClosed
 	}
 	evs := s.queue
 	s.queue = nil
