@@ -505,7 +505,7 @@ func TestIdent(t *testing.T) {
 			b := make([]byte, 64)
 			n, _ := c.Read(b)
 			if strings.HasPrefix(string(b[:n]), "1,") {
-				time.Sleep(5 * time.Second) // stall
+				c.Read(b) // until the other side gives up
 			}
 			fmt.Fprintf(c, "%s : USERID : UNIX : from %s\r\n", strings.TrimSpace(string(b[:n])), c.RemoteAddr())
 			c.Close()
@@ -518,11 +518,7 @@ func TestIdent(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	start := time.Now()
 	if u, err := (Lookup{}).LookupUser(ctx, libwrap.Endpoint{Addr: ip, Port: 1, HasPort: true}, server); err == nil {
 		t.Errorf("LookupUser of a stalling server = %q", u)
-	}
-	if d := time.Since(start); d > 3*time.Second {
-		t.Errorf("took %v", d)
 	}
 }
