@@ -85,49 +85,55 @@ const (
 	failIdentity = "ident"
 )
 
-// pass asks everything that can be told without waiting, in xinetd's order but
-// for the limits on servers, which a refused client must not count for. ask
-// says that the answer depends on the client's name. If the client is refused,
-// that is done.
+// pass says whether a client is let in, as far as that can be told without
+// waiting; ask says that it depends on the client's name. If the client is
+// refused, that is done.
 func (s *server) pass(c conn) (ok, ask bool) {
-	e, g := c.e, c.e.gate
-	c.tell(g.banner)
-	now := s.now()
-	if !e.cps.Arrive(now) {
+	e := c.e
+	c.tell(e.gate.banner)
+	reason, why, ask := s.judge(e, c.peer.Addr())
+	switch reason {
+	case "":
+		return true, ask
+	case failCPS:
 		s.recordFail(c, failCPS)
 		s.tooFast(e) // before the client knows, or another would still get in
 		c.tellFail()
 		s.drop(c)
-		return false, false
+	default:
+		s.deny(c, reason, why)
 	}
-	if g.MaxLoad > 0 && s.load1() >= g.MaxLoad {
-		s.deny(c, failLoad, "max_load")
-		return false, false
-	}
-	if !g.times.Open(now, time.Local) {
-		s.deny(c, failTime, "access_times")
-		return false, false
-	}
-	src := c.peer.Addr()
-	if g.Sensor {
-		s.trap(c, src)
-		return false, false
-	}
-	if s.trapped.Has(now, src) {
-		s.deny(c, failAddress, "ran into a sensor")
-		return false, false
-	}
-	if g.access == nil || len(g.filter) > 0 && !src.IsValid() {
-		return true, false // the kernel has seen to it
+	return false, false
+}
+
+// judge asks everything that can be told from an address, in xinetd's order but
+// for the limits on servers, which a refused client must not count for. It
+// returns the reason of a refusal for the service's own log, and for the
+// daemon's why.
+func (s *server) judge(e *entry, src netip.Addr) (reason, why string, ask bool) {
+	g, now := e.gate, s.now()
+	switch {
+	case !e.cps.Arrive(now):
+		return failCPS, failCPS, false
+	case g.MaxLoad > 0 && s.load1() >= g.MaxLoad:
+		return failLoad, "max_load", false
+	case !g.times.Open(now, time.Local):
+		return failTime, "access_times", false
+	case g.Sensor:
+		s.trap(e, src)
+		return failAddress, "sensor", false
+	case s.trapped.Has(now, src):
+		return failAddress, "ran into a sensor", false
+	case g.access == nil, len(g.filter) > 0 && !src.IsValid():
+		return "", "", false // the kernel has seen to it
 	}
 	switch d := g.access.Check(src); d.Answer {
 	case admit.Refused:
-		s.deny(c, failAddress, d.Rule())
-		return false, false
+		return failAddress, d.Rule(), false
 	case admit.AskName:
-		return true, true
+		return "", "", true
 	}
-	return true, false
+	return "", "", false
 }
 
 // tooFast pauses a service that has more clients a second than it may.
@@ -142,28 +148,16 @@ func (s *server) tooFast(e *entry) {
 // the address that was asked. It returns why, and the reason for the service's
 // own log.
 func (s *server) passDatagram(l *listener, from netip.AddrPort, to netip.Addr) (reason, why string) {
-	e, now, src := l.entry, s.now(), from.Addr()
-	if g := e.gate; g != nil {
-		switch {
-		case e.resting:
+	e := l.entry
+	if e.gate != nil {
+		if e.resting {
 			return "", failCPS
-		case !e.cps.Arrive(now):
-			s.tooFast(e)
-			return failCPS, failCPS
-		case g.MaxLoad > 0 && s.load1() >= g.MaxLoad:
-			return failLoad, "max_load"
-		case !g.times.Open(now, time.Local):
-			return failTime, "access_times"
-		case s.trapped.Has(now, src):
-			return failAddress, "ran into a sensor"
-		case g.Sensor:
-			s.trapped.Add(now, src, g.DenyTime)
-			return failAddress, "sensor"
 		}
-		if g.access != nil {
-			if d := g.access.Check(src); d.Answer != admit.Allowed {
-				return failAddress, d.Rule()
+		if reason, why, _ = s.judge(e, from.Addr()); reason != "" { // none asks for a name: see checkXinetd
+			if reason == failCPS {
+				s.tooFast(e)
 			}
+			return reason, why
 		}
 	}
 	if e.wrapped.daemon == "" {
@@ -186,12 +180,11 @@ func (s *server) passDatagram(l *listener, from netip.AddrPort, to netip.Addr) (
 }
 
 // trap is what a sensor does with a client: no service takes it for a time.
-func (s *server) trap(c conn, src netip.Addr) {
-	d := c.e.gate.DenyTime
+func (s *server) trap(e *entry, src netip.Addr) {
+	d := e.gate.DenyTime
 	if d != 0 && s.trapped.Add(s.now(), src, d) {
-		s.log.warn("%s: %s ran into the sensor: no service of xinetd.conf takes it for %s", c.e.label, src, denyText(d))
+		s.log.warn("%s: %s ran into the sensor: no service of xinetd.conf takes it for %s", e.label, src, denyText(d))
 	}
-	s.deny(c, failAddress, "sensor")
 }
 
 func denyText(d time.Duration) string {
