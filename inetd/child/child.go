@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -121,6 +122,17 @@ func Clean() error {
 	}
 	Umask = syscall.Umask(0o022)
 	return os.Chdir("/")
+}
+
+// closeOnExecIn marks the descriptors that a directory of them has.
+func closeOnExecIn(dir string) error {
+	fds, err := os.ReadDir(dir)
+	for _, e := range fds {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+			syscall.CloseOnExec(fd)
+		}
+	}
+	return err
 }
 
 // Umask is what this process was started with, once Clean has been called.

@@ -21,10 +21,4 @@ func resetSignals() error {
 	return nil
 }
 
-func closeOnExec() error {
-	fds, err := os.ReadDir("/dev/fd")
-	if err != nil {
-		return err
-	}
-	return markCloseOnExec(fds)
-}
+func closeOnExec() error { return closeOnExecIn("/dev/fd") }

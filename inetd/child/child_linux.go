@@ -60,14 +60,8 @@ func resetSignals() error {
 
 // closeOnExec marks whatever the starting process left open.
 func closeOnExec() error {
-	err := unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC)
-	if err == nil {
+	if unix.CloseRange(3, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC) == nil {
 		return nil
 	}
-	// Before Linux 5.11.
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return err
-	}
-	return markCloseOnExec(fds)
+	return closeOnExecIn("/proc/self/fd") // before Linux 5.11
 }
