@@ -65,5 +65,4 @@ func (s *server) adjust(e *entry) {
 			}
 		}
 	}
-	e.cps.SetLimit(e.limits.CPS)
 }

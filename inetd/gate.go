@@ -113,7 +113,7 @@ func (s *server) pass(c conn) (ok, ask bool) {
 func (s *server) judge(e *entry, src netip.Addr) (reason, why string, ask bool) {
 	g, now := e.gate, s.now()
 	switch {
-	case !e.cps.Arrive(now):
+	case !e.cps.Arrive(now, e.limits.CPS.Rate):
 		return failCPS, failCPS, false
 	case g.MaxLoad > 0 && s.load1() >= g.MaxLoad:
 		return failLoad, "max_load", false

@@ -1,28 +1,20 @@
 package admit
 
-import (
-	"time"
+import "time"
 
-	"inetd/inetd/conf"
-)
-
-// CPS counts the connections of a service by the second. The zero value
-// limits nothing.
+// CPS counts the connections of a service by the second.
 type CPS struct {
-	limit conf.CPS
 	zero  time.Time       // times are kept as what has passed since
 	times []time.Duration // a circle of the connections of the last second
 	first int
 	n     int
 }
 
-// SetLimit puts a limit in force; what was counted stays counted.
-func (c *CPS) SetLimit(l conf.CPS) { c.limit = l }
-
-// Arrive counts a connection. It is false for one beyond the limit, which is
-// not counted: the service then pauses for the limit's Wait.
-func (c *CPS) Arrive(now time.Time) bool {
-	if c.limit.Rate <= 0 {
+// Arrive counts a connection. It is false for one beyond so many a second, 0
+// being no limit, which is not counted: the service then pauses. The rate may
+// change from one to the next.
+func (c *CPS) Arrive(now time.Time, rate int) bool {
+	if rate <= 0 {
 		return true
 	}
 	if c.zero.IsZero() {
@@ -33,7 +25,7 @@ func (c *CPS) Arrive(now time.Time) bool {
 		c.first = (c.first + 1) % len(c.times)
 		c.n--
 	}
-	if c.n >= c.limit.Rate {
+	if c.n >= rate {
 		return false
 	}
 	if c.n == len(c.times) {

@@ -3,8 +3,6 @@ package admit
 import (
 	"testing"
 	"time"
-
-	"inetd/inetd/conf"
 )
 
 func TestCPS(t *testing.T) {
@@ -27,11 +25,10 @@ func TestCPS(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var c CPS
-		c.SetLimit(conf.CPS{Rate: tt.rate, Wait: time.Second})
 		start := time.Now()
 		got := ""
 		for _, at := range tt.arrivals {
-			if c.Arrive(start.Add(at)) {
+			if c.Arrive(start.Add(at), tt.rate) {
 				got += "y"
 			} else {
 				got += "n"
@@ -48,7 +45,6 @@ func TestCPSAgainstList(t *testing.T) {
 	t.Parallel()
 	for _, rate := range []int{1, 2, 7, 8, 9, 40} {
 		var c CPS
-		c.SetLimit(conf.CPS{Rate: rate})
 		now := time.Now()
 		var all []time.Time
 		for i := range 5000 {
@@ -63,7 +59,7 @@ func TestCPSAgainstList(t *testing.T) {
 			if want {
 				all = append(all, now)
 			}
-			if got := c.Arrive(now); got != want {
+			if got := c.Arrive(now, rate); got != want {
 				t.Fatalf("rate %d, arrival %d: Arrive = %v, want %v", rate, i, got, want)
 			}
 		}
@@ -76,13 +72,12 @@ func TestCPSAgainstList(t *testing.T) {
 func TestCPSClear(t *testing.T) {
 	t.Parallel()
 	var c CPS
-	c.SetLimit(conf.CPS{Rate: 1})
 	now := time.Now()
-	if !c.Arrive(now) || c.Arrive(now) {
+	if !c.Arrive(now, 1) || c.Arrive(now, 1) {
 		t.Fatal("a rate of 1 does not hold")
 	}
 	c.Clear()
-	if !c.Arrive(now) {
+	if !c.Arrive(now, 1) {
 		t.Error("Arrive after Clear = false, want true")
 	}
 }
