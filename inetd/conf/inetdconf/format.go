@@ -34,7 +34,9 @@ func Convert(w io.Writer, services []*conf.Service) conf.ErrorList {
 // Format is a service as one line that Parse reads as the same: positional
 // where that notation has a word for everything, else key-values.
 func Format(s *conf.Service) string {
-	if s.Limits.Rate == conf.Never || s.Limits.Children == conf.Never || s.Limits.SourceRate == conf.Never || strings.Contains(strings.Join(s.Args, ""), "\n") { // which no positional word can hold
+	l := s.Limits
+	if l.Rate == conf.Never || l.Children == conf.Never || l.SourceRate == conf.Never ||
+		strings.Contains(s.Group, "/") || strings.Contains(strings.Join(s.Args, ""), "\n") { // which no positional word can hold
 		return keyValues(s)
 	}
 	f := []string{
@@ -242,7 +244,11 @@ func keyValues(s *conf.Service) string {
 	opt("service_max", maxText(s.Limits.Rate))
 	opt("accept_max", maxText(s.Limits.Children))
 	opt("ip_max", maxText(s.Limits.SourceRate))
-	opt("user", escaped(s.User))
+	user := s.User
+	if s.Class != "" {
+		user += "/" + s.Class
+	}
+	opt("user", escaped(user))
 	if s.Group != "" {
 		opt("group", escaped(s.Group))
 	}
