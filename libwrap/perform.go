@@ -3,6 +3,7 @@ package libwrap
 import (
 	"context"
 	"errors"
+	"io"
 	"runtime"
 	"slices"
 	"syscall"
@@ -19,11 +20,40 @@ type Conn interface {
 	SetKeepAlive(on bool) error
 }
 
-// FD is a blocking descriptor of the client's connection.
+// FD is a blocking descriptor of a connection.
 type FD int
 
+// Read reads what there is, and waits until there is something.
+func (fd FD) Read(p []byte) (int, error) {
+	for {
+		n, err := syscall.Read(int(fd), p)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		}
+		return n, nil
+	}
+}
+
 // Write writes all of p.
-func (fd FD) Write(p []byte) (int, error) { return rawConn(fd).Write(p) }
+func (fd FD) Write(p []byte) (int, error) {
+	done := 0
+	for done < len(p) {
+		n, err := syscall.Write(int(fd), p[done:])
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil {
+			return done, err
+		}
+		done += n
+	}
+	return done, nil
+}
 
 // SetLinger sets SO_LINGER.
 func (fd FD) SetLinger(sec int) error {

@@ -153,7 +153,7 @@ func (System) LookupUser(ctx context.Context, client, server Endpoint) (string, 
 		var a answer
 		if a.err = syscall.Bind(fd, local); a.err == nil {
 			if a.err = syscall.Connect(fd, remote); a.err == nil {
-				a.user, a.err = AskIdent(rawConn(fd), client.Port, server.Port)
+				a.user, a.err = AskIdent(FD(fd), client.Port, server.Port)
 			}
 		}
 		stop()
@@ -170,39 +170,6 @@ func (System) LookupUser(ctx context.Context, client, server Endpoint) (string, 
 		// The system may take longer to give up on connecting than we do.
 		return "", ctx.Err()
 	}
-}
-
-// rawConn is a blocking descriptor.
-type rawConn int
-
-func (c rawConn) Read(b []byte) (int, error) {
-	for {
-		n, err := syscall.Read(int(c), b)
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err != nil:
-			return 0, err
-		case n == 0:
-			return 0, io.EOF
-		}
-		return n, nil
-	}
-}
-
-func (c rawConn) Write(b []byte) (int, error) {
-	done := 0
-	for done < len(b) {
-		n, err := syscall.Write(int(c), b[done:])
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil {
-			return done, err
-		}
-		done += n
-	}
-	return done, nil
 }
 
 // sockaddr makes a socket address of a numeric one.

@@ -13,7 +13,6 @@ import (
 type Socket struct {
 	Client, Server libwrap.Endpoint
 	IPv4           bool // it is of the IPv4 family
-	Connected      bool // it has one peer
 	Unread         bool // the client is the sender of a datagram that is still in the queue
 }
 
@@ -36,9 +35,7 @@ func Of(fd int) (Socket, error) {
 	sa, err := syscall.Getpeername(fd)
 	// A family that the syscall package does not know is an unknown client,
 	// not a missing one.
-	s.Connected = err == nil || err == syscall.EAFNOSUPPORT
-	if !s.Connected {
-		s.Unread = true
+	if s.Unread = err != nil && err != syscall.EAFNOSUPPORT; s.Unread {
 		if sa, err = peek(fd); err != nil && err != syscall.EAFNOSUPPORT {
 			return s, &Error{"can't get client address", err}
 		}
