@@ -217,9 +217,9 @@ func TestTcpdLimits(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct{ server, limit, want string }{
-		{"tcpd", "rlimit_as = 64M", "rlimit_as below 1024M"},
+		{"tcpd", "rlimit_as = 64M", "rlimit_as below 1536M"},
 		{"tcpd", "rlimit_data = 32M", "rlimit_data below 64M"},
-		{"tcpd", "rlimit_as = 1024M", ""},
+		{"tcpd", "rlimit_as = 1536M", ""},
 		{"tcpd", "rlimit_as = UNLIMITED", ""},
 		{"tcpd", "rlimit_stack = 1M", ""},
 		{"other", "rlimit_as = 64M", ""},

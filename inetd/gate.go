@@ -153,11 +153,15 @@ func (s *server) passDatagram(l *listener, from netip.AddrPort, to netip.Addr) (
 		if e.resting {
 			return "", failCPS
 		}
-		if reason, why, _ = s.judge(e, from.Addr()); reason != "" { // none asks for a name: see checkXinetd
-			if reason == failCPS {
-				s.tooFast(e)
-			}
+		reason, why, ask := s.judge(e, from.Addr())
+		switch {
+		case reason == failCPS:
+			s.tooFast(e)
 			return reason, why
+		case reason != "":
+			return reason, why
+		case ask:
+			return failAddress, "only_from and no_access ask for more than its address"
 		}
 	}
 	if e.wrapped.daemon == "" {

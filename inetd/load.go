@@ -304,7 +304,7 @@ func (ld *loader) xinetdPlan(svc *conf.Service, l *conf.ErrorList) *child.Plan {
 			continue
 		}
 		if r.Max < tcpdNeeds[r.Resource] && path.Base(svc.Program) == "tcpd" {
-			l.Warnf(svc.Pos, "rlimit", "%s: tcpd does not start with rlimit_%s below %dM: leave the limit out, or name the server itself, since hosts.allow and hosts.deny are asked without tcpd too",
+			l.Warnf(svc.Pos, "rlimit", "%s: tcpd may not start with rlimit_%s below %dM: leave the limit out, or name the server itself, since hosts.allow and hosts.deny are asked without tcpd too",
 				x.ID, r.Resource, tcpdNeeds[r.Resource]>>20)
 		}
 		p.Rlimits = append(p.Rlimits, child.Rlimit{Resource: res, Soft: r.Max, Hard: r.Max})
@@ -314,7 +314,7 @@ func (ld *loader) xinetdPlan(svc *conf.Service, l *conf.ErrorList) *child.Plan {
 
 // tcpdNeeds is what Go's runtime reserves before tcpd's first line, and some
 // more. Where it does not get that it dies, and says why to the client.
-var tcpdNeeds = map[conf.Resource]uint64{conf.RlimitAS: 1 << 30, conf.RlimitData: 64 << 20}
+var tcpdNeeds = map[conf.Resource]uint64{conf.RlimitAS: 3 << 29, conf.RlimitData: 64 << 20}
 
 // setenv returns env with kv in it, in place of what had its name.
 func setenv(env []string, kv string) []string {
