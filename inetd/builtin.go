@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 
 	"inetd/inetd/names"
@@ -57,12 +58,13 @@ func (s *server) answer(l *listener) {
 	for i := range n {
 		from := s.batch.From(i)
 		c := conn{peer: from, l: l, e: e}
-		why := services.DatagramRefusal(from, s.batch.To(i), s.broadcasts)
+		why := services.DatagramRefusal(from, s.batch.To(i), s.batch.Broadcast(i))
 		if why == "" && s.answering[from.Port()] {
 			why = "source port of a service that would answer back"
 		}
-		// A client at the address that it asks is on this host.
-		if why == "" && !s.replies.Allow(now, from.Addr(), from.Addr() == s.batch.To(i)) {
+		// A client at the IPv4 address that it asks is on this host: the kernel takes
+		// no such packet from outside. Of IPv6 it does.
+		if why == "" && !s.replies.Allow(now, from.Addr(), from.Addr().Is4() && from.Addr() == s.batch.To(i)) {
 			why = tooManyReplies
 		}
 		if why == "" && (e.gate != nil || e.wrapped.daemon != "") {
@@ -85,7 +87,8 @@ func (s *server) answer(l *listener) {
 	}
 }
 
-var tooManyReplies = "more than " + strconv.Itoa(services.DefaultReplies) + " answers a second, or " + strconv.Itoa(services.LocalReplies) + " within this host"
+var tooManyReplies = fmt.Sprintf("more than %d answers a second, or the %dth, within this host the %dth",
+	services.DefaultReplies, services.RemoteReplies, services.LocalReplies)
 
 // accounts tells the auth service of users, those of getent(1) too.
 type accounts struct{}

@@ -32,8 +32,6 @@ import (
 type config struct {
 	specs    []*spec
 	problems conf.ErrorList
-
-	broadcasts []netip.Addr // of this host's networks
 }
 
 // A loader reads the files. It blocks on disks and name servers, so once the
@@ -104,8 +102,6 @@ func (ld *loader) load() (*config, error) {
 		cfg.specs = append(cfg.specs, sp)
 	}
 	cfg.problems.Sort()
-	// Without them the datagram built-ins still refuse what they can tell.
-	cfg.broadcasts, _ = sock.Broadcasts()
 	return cfg, nil
 }
 

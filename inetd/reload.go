@@ -119,7 +119,6 @@ func (s *server) apply(cfg *config) diff {
 	}
 	// Behind, so that an address which both want goes to the newer.
 	s.entries = append(s.entries, held...)
-	s.broadcasts = cfg.broadcasts
 	s.settle()
 	wait := firstRetry
 	if slices.ContainsFunc(s.unready, func(sp *spec) bool { return sp.later }) {

@@ -34,36 +34,35 @@ type server struct {
 
 	notify *notifier // the service manager, nil if none asked
 
-	entries    []*entry // in the order of the files
-	unready    []*spec  // wait for a user or an address that is not there yet
-	listeners  map[sock.Addr]*listener
-	mux        map[string]*entry // reached through tcpmux, by lower-case name
-	starved    []*listener       // wait until a descriptor is free
-	hungry     bool              // for descriptors
-	meal       stopper
-	sated      stopper // ends the hunger
-	spare      spare
-	jobs       map[*job]struct{} // all but what is answered at once
-	batch      *sock.Batch       // made for the first datagram
-	replies    *services.ReplyCap
-	reply      []byte // the last of a built-in that says its piece at once
-	replied    *services.Builtin
-	repliedAt  int64 // in seconds
-	broadcasts []netip.Addr
-	answering  map[uint16]bool // ports of built-ins on datagrams
-	loading    bool            // a reload is on its way
-	reloads    int             // asked for since it began
-	quit       bool
-	tidy       stopper       // gives memory back
-	publisher  *publisher    // nil until an RPC entry comes
-	running    int           // servers of all entries
-	started    int           // servers since the start that were not over at once
-	trapped    admit.Trapped // by sensors
-	average    average
-	tables     *libwrap.Tables
-	files      files              // log files of services
-	checks     int                // access checks away from the loop
-	checking   map[netip.Addr]int // of them, by client
+	entries   []*entry // in the order of the files
+	unready   []*spec  // wait for a user or an address that is not there yet
+	listeners map[sock.Addr]*listener
+	mux       map[string]*entry // reached through tcpmux, by lower-case name
+	starved   []*listener       // wait until a descriptor is free
+	hungry    bool              // for descriptors
+	meal      stopper
+	sated     stopper // ends the hunger
+	spare     spare
+	jobs      map[*job]struct{} // all but what is answered at once
+	batch     *sock.Batch       // made for the first datagram
+	replies   *services.ReplyCap
+	reply     []byte // the last of a built-in that says its piece at once
+	replied   *services.Builtin
+	repliedAt int64           // in seconds
+	answering map[uint16]bool // ports of built-ins on datagrams
+	loading   bool            // a reload is on its way
+	reloads   int             // asked for since it began
+	quit      bool
+	tidy      stopper       // gives memory back
+	publisher *publisher    // nil until an RPC entry comes
+	running   int           // servers of all entries
+	started   int           // servers since the start that were not over at once
+	trapped   admit.Trapped // by sensors
+	average   average
+	tables    *libwrap.Tables
+	files     files              // log files of services
+	checks    int                // access checks away from the loop
+	checking  map[netip.Addr]int // of them, by client
 }
 
 // A stopper is a timer.

@@ -8,15 +8,16 @@ import (
 
 // DatagramRefusal says why a built-in must not answer a datagram from src that
 // was sent to dst, or "" if it may. dst may be the zero Addr when it is not
-// known; broadcasts are the broadcast addresses of the networks this host is
-// on.
+// known; broadcast says that it is a broadcast address of this host's.
 //
 // A source address is whatever the sender wrote there. Refused is everything
 // that would make two services talk to each other for ever (CERT CA-1996-01: a
 // source port below 1024, or 2049, which is NFS) or one answer reach many
 // hosts, and requests that reach many hosts and would have them all answer one.
 // Loopback sources are served: a packet with one does not come in from outside.
-func DatagramRefusal(src netip.AddrPort, dst netip.Addr, broadcasts []netip.Addr) string {
+// One from a broadcast address of this host's is dropped by the kernel, which
+// would not let the answer out either.
+func DatagramRefusal(src netip.AddrPort, dst netip.Addr, broadcast bool) string {
 	a, to := src.Addr().Unmap().WithZone(""), dst.Unmap().WithZone("")
 	switch {
 	case !a.IsValid():
@@ -33,16 +34,8 @@ func DatagramRefusal(src netip.AddrPort, dst netip.Addr, broadcasts []netip.Addr
 		return "broadcast source"
 	case to.IsMulticast():
 		return "sent to a multicast address"
-	case to.Is4() && to.As4()[0] >= 240:
+	case broadcast, to.Is4() && to.As4()[0] >= 240:
 		return "sent to a broadcast address"
-	}
-	for _, b := range broadcasts {
-		switch b.Unmap() {
-		case a:
-			return "broadcast source"
-		case to:
-			return "sent to a broadcast address"
-		}
 	}
 	return ""
 }
@@ -51,15 +44,19 @@ func DatagramRefusal(src netip.AddrPort, dst netip.Addr, broadcasts []netip.Addr
 // monitor asks, and too little to hurt whoever a forged source belongs to.
 const DefaultReplies = 1000
 
-// LocalReplies is after how many replies to sources on this host one is left
-// out. What two services of a host say to each other ends there; another client
-// loses a datagram in so many.
-const LocalReplies = 50_000
+// RemoteReplies is after how many replies to one source, and LocalReplies after
+// how many to those on this host, one is left out. What two services say to each
+// other ends there, however slow the way between them is; another client loses a
+// datagram in so many.
+const (
+	RemoteReplies = 1000
+	LocalReplies  = 50_000
+)
 
-// A ReplyCap bounds the replies to one source in a second. It remembers a fixed
-// number of sources; one that finds no free place takes over the place and the
-// count of another, so that a flood of forged sources wins nothing. It belongs
-// to one goroutine.
+// A ReplyCap bounds the replies to one source in a second, and leaves one out now
+// and then. It remembers a fixed number of sources; one that finds no free place
+// takes over the place and the counts of another, so that a flood of forged
+// sources wins nothing. It belongs to one goroutine.
 type ReplyCap struct {
 	perSecond uint32
 	seed      maphash.Seed
@@ -78,6 +75,7 @@ type replies struct {
 	source netip.Addr
 	start  time.Time
 	n      uint32
+	since  uint32 // one was left out; this is not forgotten
 }
 
 // NewReplyCap returns a cap of so many replies a second for one source, which
@@ -88,7 +86,7 @@ func NewReplyCap(perSecond int) *ReplyCap {
 
 // Allow counts a reply to src at now and reports whether it may be sent. A
 // source that is local, as loopback addresses are, has no cap by time, since
-// nobody outside can forge it; see LocalReplies.
+// nobody outside can forge it; see RemoteReplies and LocalReplies.
 func (r *ReplyCap) Allow(now time.Time, src netip.Addr, local bool) bool {
 	src = src.Unmap().WithZone("")
 	if r.perSecond == 0 {
@@ -125,5 +123,9 @@ func (r *ReplyCap) Allow(now time.Time, src netip.Addr, local bool) bool {
 		return false
 	}
 	e.n++
-	return true
+	if e.since++; e.since < RemoteReplies {
+		return true
+	}
+	e.since = 0
+	return false
 }

@@ -62,7 +62,7 @@ func TestDatagramsDoNotAllocate(t *testing.T) {
 	replies := NewReplyCap(5)
 	src := netip.MustParseAddrPort("[2001:db8::1]:40000")
 	if n := testing.AllocsPerRun(1000, func() {
-		DatagramRefusal(src, src.Addr(), nil)
+		DatagramRefusal(src, src.Addr(), false)
 		replies.Allow(now, src.Addr(), false)
 	}); n != 0 {
 		t.Errorf("the checks allocate %v times a datagram", n)

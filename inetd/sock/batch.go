@@ -39,6 +39,9 @@ type batch interface {
 	// To is the address datagram i was sent to, not valid when EnablePktinfo
 	// was not called for the socket or the system does not tell.
 	To(i int) netip.Addr
+	// Broadcast says whether that was a broadcast address of this host's, as
+	// far as the system tells.
+	Broadcast(i int) bool
 	// Reply queues p as the answer to datagram i, to leave from the address
 	// that was asked unless that was a multicast or broadcast address. p must
 	// stay as it is until Flush; it may be part of Msg(i). At most one reply

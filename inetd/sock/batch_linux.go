@@ -1,9 +1,7 @@
 package sock
 
 import (
-	"encoding/binary"
 	"net/netip"
-	"slices"
 	"syscall"
 	"unsafe"
 
@@ -28,12 +26,14 @@ type mmsghdr struct {
 	n uint32
 }
 
-// control has room for a PKTINFO message of either family and for UDP_SEGMENT
-// behind it; the first field aligns it as the kernel wants it.
+// control has room for a PKTINFO message of either family, and behind it for
+// that of IPv4 on an IPv6 socket, or UDP_SEGMENT; the first field aligns it as the
+// kernel wants it.
 type control struct {
 	hdr  unix.Cmsghdr
 	data [unix.SizeofInet6Pktinfo + 4]byte
-	room [unix.SizeofCmsghdr + 8]byte
+	next unix.Cmsghdr
+	room [unix.SizeofInet4Pktinfo + 4]byte
 }
 
 const controlLen = int(unsafe.Sizeof(control{}))
@@ -115,6 +115,23 @@ func (b *Batch) To(i int) netip.Addr {
 		return a
 	}
 	return netip.Addr{}
+}
+
+// Broadcast says whether datagram i was sent to a broadcast address.
+func (b *Batch) Broadcast(i int) bool {
+	c := &b.control[i]
+	var p unsafe.Pointer
+	switch level := b.pktinfo(i); {
+	case level == unix.IPPROTO_IP:
+		p = unsafe.Pointer(&c.data)
+	case level == unix.IPPROTO_IPV6 && uint64(b.in[i].Controllen) > uint64(unsafe.Offsetof(c.room)) &&
+		c.next.Level == unix.IPPROTO_IP && c.next.Type == unix.IP_PKTINFO:
+		p = unsafe.Pointer(&c.room)
+	default:
+		return false
+	}
+	info := (*unix.Inet4Pktinfo)(p)
+	return info.Addr != info.Spec_dst // the address that the host would answer from
 }
 
 // pktinfo returns the level of the control message of datagram i, -1 if there
@@ -254,47 +271,12 @@ func ntohs(port uint16) uint16 {
 
 // EnablePktinfo asks for the destination address of every datagram on fd, so
 // that Reply can answer from there. v6 sockets that take IPv4 too report it in
-// mapped form.
+// mapped form, and as IPv4 sockets do.
 func EnablePktinfo(fd int, v6 bool) error {
 	if v6 {
-		return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1); err != nil {
+			return err
+		}
 	}
 	return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
-}
-
-// Broadcasts returns the IPv4 broadcast addresses of the networks this host is
-// on.
-func Broadcasts() ([]netip.Addr, error) {
-	rib, err := syscall.NetlinkRIB(unix.RTM_GETADDR, unix.AF_INET)
-	if err != nil {
-		return nil, err
-	}
-	msgs, err := syscall.ParseNetlinkMessage(rib)
-	if err != nil {
-		return nil, err
-	}
-	var list []netip.Addr
-	for _, m := range msgs {
-		if m.Header.Type != unix.RTM_NEWADDR || len(m.Data) < unix.SizeofIfAddrmsg {
-			continue
-		}
-		attrs, err := syscall.ParseNetlinkRouteAttr(&m)
-		if err != nil {
-			return nil, err
-		}
-		bits := m.Data[1] // of the prefix
-		for _, a := range attrs {
-			switch {
-			case len(a.Value) != 4:
-			case a.Attr.Type == unix.IFA_BROADCAST:
-				list = append(list, netip.AddrFrom4([4]byte(a.Value)))
-			case a.Attr.Type == unix.IFA_LOCAL && bits < 31:
-				// What the kernel takes as broadcast where none is set, too.
-				ip := binary.BigEndian.Uint32(a.Value) | ^uint32(0)>>bits
-				list = append(list, netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, ip))))
-			}
-		}
-	}
-	slices.SortFunc(list, netip.Addr.Compare)
-	return slices.Compact(list), nil
 }

@@ -5,6 +5,8 @@ package sock
 import (
 	"net"
 	"net/netip"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +19,9 @@ type Batch struct {
 	out     [batchSize]reply
 	replies int
 	buf     []byte
+
+	broadcasts []netip.Addr // of this host, as they were when asked
+	asked      time.Time
 }
 
 type received struct {
@@ -145,11 +150,21 @@ func EnablePktinfo(fd int, v6 bool) error {
 	return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVDSTADDR, 1)
 }
 
-// Broadcasts returns the IPv4 broadcast addresses of the networks this host is
-// on.
-func Broadcasts() ([]netip.Addr, error) {
-	addrs, err := net.InterfaceAddrs()
-	var list []netip.Addr
+// Broadcast says whether datagram i was sent to a broadcast address.
+func (b *Batch) Broadcast(i int) bool {
+	to := b.To(i)
+	if !to.Is4() {
+		return false
+	}
+	if now := time.Now(); now.Sub(b.asked) > time.Second {
+		b.broadcasts, b.asked = broadcasts(), now
+	}
+	return slices.Contains(b.broadcasts, to)
+}
+
+// broadcasts are those of the networks this host is on.
+func broadcasts() (list []netip.Addr) {
+	addrs, _ := net.InterfaceAddrs()
 	for _, a := range addrs {
 		n, ok := a.(*net.IPNet)
 		if !ok || n.IP.To4() == nil || len(n.Mask) != 4 {
@@ -163,5 +178,5 @@ func Broadcasts() ([]netip.Addr, error) {
 			list = append(list, netip.AddrFrom4(b))
 		}
 	}
-	return list, err
+	return list
 }
