@@ -155,7 +155,7 @@ func userField(s *conf.Service) string {
 // quote keeps a word together; a stretch with one kind of quote in it goes
 // between the other kind.
 func quote(w string) string {
-	if w != "" && w[0] != '#' && !strings.ContainsAny(w, " \t\r'\"") {
+	if w != "" && w[0] != '#' && !strings.ContainsAny(w, " \t\r'\"") && !strings.ContainsFunc(w, misleading) {
 		return w
 	}
 	var b strings.Builder

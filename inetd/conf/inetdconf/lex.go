@@ -44,10 +44,13 @@ func trimLeft(b []byte) []byte { return bytes.TrimLeft(b, " \t") }
 
 func blank(c byte) bool { return c == ' ' || c == '\t' }
 
+// misleading is true for what looks like a blank or a quote and is neither.
+func misleading(r rune) bool { return r >= 0x80 && (unicode.IsSpace(r) || r == '“' || r == '”') }
+
 // typeset finds what comes from a page with a text and is not what it looks
 // like. It is false where that spoils the entry.
 func (p *parser) typeset(w word, n int) bool {
-	i := strings.IndexFunc(w.text, func(r rune) bool { return r >= 0x80 && (unicode.IsSpace(r) || r == '“' || r == '”') })
+	i := strings.IndexFunc(w.text, misleading)
 	if i < 0 {
 		return true
 	}
