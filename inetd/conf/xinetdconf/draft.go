@@ -254,20 +254,17 @@ func (p *parser) assign(d *draft, a assignment, inDefaults bool) {
 		p.errs.Warnf(a.name.pos, name, "given twice; the value of %s stands", place(d.pos(name), a.name.pos))
 		return
 	}
-	if !row.free {
-		for _, v := range a.values {
-			if comment(v.text) {
-				p.errs.Errorf(v.pos, name, "%q is not a value%s", v.text, hint([]word{v}))
-				return
-			}
+	rest := a.values
+	if row.free && len(rest) > 0 { // the first may begin like a comment: a path does with two slashes
+		rest = rest[1:]
+	}
+	if i := slices.IndexFunc(rest, func(v word) bool { return comment(v.text) }); i >= 0 {
+		v := rest[i]
+		if !row.free || row.max == 1 {
+			p.errs.Errorf(v.pos, name, "%q is not a value%s", v.text, hint([]word{v}))
+			return
 		}
-	} else if len(a.values) > 1 {
-		for _, v := range a.values[1:] {
-			if comment(v.text) && hint([]word{v}) != "" {
-				p.errs.Warnf(v.pos, name, "%q is a value, not a comment", v.text)
-				break
-			}
-		}
+		p.errs.Warnf(v.pos, name, "%q is a value, not a comment", v.text)
 	}
 	if n := len(a.values); n < row.min || row.max >= 0 && n > row.max {
 		at := a.name.pos

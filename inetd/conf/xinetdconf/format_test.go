@@ -265,7 +265,7 @@ func TestFormatRandom(t *testing.T) {
 	for range 2000 {
 		s := &conf.Service{
 			Pos: conf.Pos{File: "x", Line: 1}, Name: "svc", Port: uint16(1 + r.IntN(65535)), Socktype: conf.Stream, Proto: "tcp",
-			User: pick("root", "nobody"), Group: pick("", "daemon"), Program: "/bin/cat", Args: []string{pick("cat", "dog"), pick("-x", "a=b", "#", "}")},
+			User: pick("root", "nobody"), Group: pick("", "daemon"), Program: pick("/bin/cat", "//bin/cat"), Args: []string{pick("cat", "dog"), pick("-x", "a=b", "#", "}")},
 			Limits: conf.Limits{
 				Rate: conf.Unlimited, SourceRate: conf.Unlimited, Refuse: true,
 				Children: []conf.Max{conf.Unlimited, conf.Never, 7}[r.IntN(3)], SourceChildren: []conf.Max{conf.Unlimited, conf.Never, 7}[r.IntN(3)],

@@ -74,7 +74,7 @@ func init() {
 		{name: "user", ops: assign, min: 1, max: 1, where: inService, guard: true, set: func(s *setting) { s.d.user = s.values[0].text }},
 		{name: "group", ops: assign, min: 1, max: 1, where: inService, guard: true, set: func(s *setting) { s.d.group = s.values[0].text }},
 		{name: "groups", ops: assign, min: 1, max: 1, set: func(s *setting) { s.yes(&s.d.x.Groups) }},
-		{name: "server", ops: assign, min: 1, max: 1, where: inService, set: func(s *setting) { s.path(&s.d.server) }},
+		{name: "server", ops: assign, min: 1, max: 1, where: inService, free: true, set: func(s *setting) { s.path(&s.d.server) }},
 		{name: "server_args", ops: assign, min: 1, max: -1, where: inService, free: true, set: func(s *setting) { s.d.args = texts(s.values) }},
 		{name: "redirect", ops: assign, min: 2, max: 2, where: inService, set: (*setting).redirect},
 		{name: "umask", ops: assign, min: 1, max: 1, guard: true, set: (*setting).umask},

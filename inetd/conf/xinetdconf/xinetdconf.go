@@ -396,7 +396,7 @@ func (p *parser) inside(ws []word) {
 		p.outside(ws)
 	default:
 		row := lookup(first.text)
-		if last := ws[len(ws)-1]; len(ws) > 1 && last.text == "}" && (row == nil || !row.free) {
+		if last := ws[len(ws)-1]; len(ws) > 1 && last.text == "}" && (row == nil || !row.free || row.max == 1) {
 			p.fail(last.pos, "the } stands on a line of its own")
 			p.attribute(ws[:len(ws)-1])
 			p.cur = nil
