@@ -201,7 +201,7 @@ func TestXinetdConf(t *testing.T) {
 			t.Error("xinetd.conf is not known for what it is")
 		}
 		list, problems := xinetdconf.Parse("/etc/xinetd.conf", text, env, src)
-		if got := labels(t, tt.name, list, problems); !slices.Equal(got, tt.want) {
+		if got := labels(t, tt.name, conf.On(list), problems); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: services %q, want %q", tt.name, got, tt.want)
 		}
 		for _, s := range list {

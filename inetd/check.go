@@ -34,9 +34,9 @@ func check(o *options, stdout, stderr io.Writer) int {
 		fmt.Fprintln(report, p)
 		source.print(report, p.Pos)
 	}
-	all := make([]*conf.Service, len(cfg.specs))
-	for i, sp := range cfg.specs {
-		all[i] = sp.Service
+	all := cfg.services
+	if o.convert == "" {
+		all = conf.On(all)
 	}
 	switch {
 	case o.convert == "xinetd.conf":

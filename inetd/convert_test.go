@@ -196,9 +196,9 @@ func TestConvertToXinetd(t *testing.T) {
 		{line: "7001 stream tcp nowait root /bin/echo echo \"hello world\"", want: `# "7001/tcp" is left out: there are no quotes in the syntax, which "hello world" needs`, lost: []string{`server_args: 7001/tcp: left out: there are no quotes in the syntax, which "hello world" needs`}},
 		{line: "/run/hello stream unix nowait root /bin/cat cat", want: `# "/run/hello/unix" is left out: there are no unix-domain sockets in the syntax`, lost: []string{"protocol: /run/hello/unix: left out: there are no unix-domain sockets in the syntax"}},
 		{line: "::0:660:/run/hello dgram unix wait root /bin/cat cat", want: `# "/run/hello/unix" is left out: there are no unix-domain sockets in the syntax`, lost: []string{"protocol: /run/hello/unix: left out: there are no unix-domain sockets in the syntax"}},
-		// What is off is not there.
-		{line: "#<off># 7001 stream tcp nowait root /bin/cat cat", want: ""},
-		{line: "7001 off protocol = tcp, wait = no, user = root, exec = /bin/cat;", want: ""},
+		// What is off stays off.
+		{line: "#<off># 7001 stream tcp nowait root /bin/cat cat", want: "service 7001 { disable=yes; type=UNLISTED; socket_type=stream; protocol=tcp; wait=no; port=7001; user=root; server=/bin/cat; }"},
+		{line: "7001 off protocol = tcp, wait = no, user = root, exec = /bin/cat;", want: "service 7001 { disable=yes; type=UNLISTED; socket_type=stream; protocol=tcp; wait=no; port=7001; user=root; server=/bin/cat; }"},
 	} {
 		t.Run(tt.line, func(t *testing.T) {
 			t.Parallel()
@@ -211,7 +211,7 @@ func TestConvertToXinetd(t *testing.T) {
 			}
 			wantSaid(t, said, "inetd.conf", tt.lost)
 			back := tt.back
-			if back == "" && strings.Contains(tt.want, "{") {
+			if back == "" && strings.Contains(tt.want, "{") && !strings.Contains(tt.want, "disable=yes") {
 				back = tt.line
 			}
 			// xinetd has no rate by the minute, so its services say 0.
@@ -286,7 +286,7 @@ func TestConvertToInetd(t *testing.T) {
 		{"access_times = 8:00-18:00", off(plain), []string{"access_times"}},
 		{"flags = NOLIBWRAP SENSOR", off("7001 stream tcp nowait.0/0/0/0 root internal discard"), []string{"SENSOR"}},
 		{"flags = NOLIBWRAP IDONLY", off(plain), []string{"IDONLY"}},
-		{"instances = 0", off("7001 on protocol = tcp, socktype = stream"), []string{"instances = 0 or per_source = 0"}},
+		{"instances = 0", "7001 off protocol = tcp, socktype = stream", []string{"instances = 0 or per_source = 0"}},
 		{"per_source = 0", off(plain), []string{"instances = 0 or per_source = 0"}},
 		{"redirect = 127.0.0.1 80", off(`7001 stream tcp nowait.0/0/0/0 root ""`), []string{"redirect"}},
 		// How much.
@@ -315,7 +315,7 @@ func TestConvertToInetd(t *testing.T) {
 		{"v6only = yes", strings.Replace(plain, " tcp ", " tcp6 ", 1), nil},
 		{"flags = NOLIBWRAP IPv4", strings.Replace(plain, " tcp ", " tcp4 ", 1), nil},
 		{"flags = NOLIBWRAP IPv6", strings.Replace(plain, " tcp ", " tcp46 ", 1), nil},
-		{"disable = yes", "", nil},
+		{"disable = yes", off(plain), nil},
 	} {
 		t.Run(tt.lines, func(t *testing.T) {
 			t.Parallel()
@@ -334,8 +334,8 @@ func TestConvertToInetd(t *testing.T) {
 			for _, l := range tt.lost {
 				lost = append(lost, labelOf(tt.want)+": inetd.conf cannot say "+l)
 			}
-			switchedOff := strings.HasPrefix(tt.want, "#")
-			if switchedOff {
+			switchedOff := strings.HasPrefix(tt.want, "#") || strings.Contains(tt.want, " off ")
+			if switchedOff && tt.lost != nil { // not by the file
 				lost = append(lost, labelOf(tt.want)+": switched off")
 			}
 			wantSaid(t, said, "xinetd.conf", lost)

@@ -30,8 +30,10 @@ import (
 
 // A config is one reading of the files.
 type config struct {
+	services []*conf.Service // in the order of the files, those that are switched off as well
 	specs    []*spec
 	problems conf.ErrorList
+	read     map[string]bool // files and directories
 }
 
 // A loader reads the files. It blocks on disks and name servers, so once the
@@ -53,17 +55,30 @@ func (ld *loader) load() (*config, error) {
 	}
 	db := names.New()
 	env := environment(db)
-	cfg := new(config)
+	cfg := &config{read: make(map[string]bool)}
 	var all, compat []*conf.Service
+	inetdSource := inetdconf.Source{ReadFile: cfg.readFile, Glob: filepath.Glob}
+	xinetdSource := xinetdconf.Source{ReadFile: cfg.readFile, ReadDir: cfg.readDir}
+	for _, a := range ld.opts.files {
+		cfg.read[filepath.Clean(a)] = true // where it is a directory; expand has read it
+	}
 	if name := ld.opts.compat; name != "" {
-		text, err := os.ReadFile(name)
+		text, err := cfg.readFile(name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
-		compat, cfg.problems = inetdconf.Parse(name, text, env, inetdSource)
+		var list []*conf.Service
+		list, cfg.problems = inetdconf.Parse(name, text, env, inetdSource)
+		for _, svc := range list {
+			if svc.Off {
+				all = append(all, svc)
+			} else {
+				compat = append(compat, svc)
+			}
+		}
 	}
 	for _, name := range files {
-		text, err := os.ReadFile(name)
+		text, err := cfg.readFile(name)
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +86,7 @@ func (ld *loader) load() (*config, error) {
 		var problems conf.ErrorList
 		// xinetd's own file is xinetd.conf whatever it begins with.
 		if ld.opts.asXinetd || xinetdconf.Is(name, text) {
-			list, problems = xinetdconf.Parse(name, text, env, xinetdconf.System, compat...)
+			list, problems = xinetdconf.Parse(name, text, env, xinetdSource, compat...)
 			compat = nil
 		} else {
 			list, problems = inetdconf.Parse(name, text, env, inetdSource)
@@ -85,6 +100,10 @@ func (ld *loader) load() (*config, error) {
 		}
 	}
 	for _, svc := range conf.Clashes(all, &cfg.problems) {
+		if svc.Off {
+			cfg.services = append(cfg.services, svc)
+			continue
+		}
 		sp, err := ld.prepare(svc, &cfg.problems)
 		if err != nil {
 			cfg.problems.Errorf(svc.Pos, conf.FieldAccess, "%s: %w", svc.Label(), err)
@@ -99,13 +118,24 @@ func (ld *loader) load() (*config, error) {
 		if sp.later = ld.hasty && sp.unresolved != nil; !sp.later {
 			sp.warnUnresolved(&cfg.problems)
 		}
+		cfg.services = append(cfg.services, svc)
 		cfg.specs = append(cfg.specs, sp)
 	}
 	cfg.problems.Sort()
 	return cfg, nil
 }
 
-var inetdSource = inetdconf.Source{ReadFile: os.ReadFile, Glob: filepath.Glob}
+func (cfg *config) readFile(name string) ([]byte, error) {
+	text, err := os.ReadFile(name)
+	cfg.read[filepath.Clean(name)] = err == nil
+	return text, err
+}
+
+func (cfg *config) readDir(name string) ([]string, error) {
+	names, err := xinetdconf.RegularFiles(name)
+	cfg.read[filepath.Clean(name)] = err == nil
+	return names, err
+}
 
 // expand turns the directories among the arguments into files: *.conf, or by
 // xinetd's rule for names those of an xinetd.d.

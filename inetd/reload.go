@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -61,10 +62,11 @@ func (s *server) report(cfg *config) {
 }
 
 // apply puts cfg in force and says what changed. A descriptor whose address is
-// still asked for is kept, with its queue and whoever holds it. Files with
-// errors remove nothing: a line that went bad looks like one that is gone.
+// still asked for is kept, with its queue and whoever holds it. A file with errors
+// removes nothing: a line that went bad looks like one that is gone.
 func (s *server) apply(cfg *config) diff {
 	var d diff
+	var added []*entry
 	old := make(map[string]*entry, len(s.entries))
 	for _, e := range s.entries {
 		old[e.Key()] = e
@@ -91,6 +93,7 @@ func (s *server) apply(cfg *config) diff {
 		switch {
 		case e == nil:
 			e = new(entry)
+			added = append(added, e)
 			d.added = append(d.added, sp.label)
 		case !e.spec.same(sp):
 			d.changed = append(d.changed, sp.label)
@@ -109,7 +112,7 @@ func (s *server) apply(cfg *config) diff {
 		if old[e.Key()] != e {
 			continue
 		}
-		if cfg.problems.Errors() > 0 {
+		if cfg.mayHave(e.spec) && !slices.ContainsFunc(added, func(n *entry) bool { return n.replaces(e.spec) }) {
 			d.held = append(d.held, e.label)
 			held = append(held, e)
 			continue
@@ -310,6 +313,33 @@ func (s *server) reset(l *listener) error {
 	}
 	l.opts = o
 	return nil
+}
+
+// mayHave says whether a service without a good line may have a bad one: it is
+// not switched off, and the file where it was has errors or could not be read.
+func (cfg *config) mayHave(sp *spec) bool {
+	off := func(s *conf.Service) bool { return s.Off && (s.Key() == sp.Key() || sp.named(s)) }
+	if slices.ContainsFunc(cfg.services, off) {
+		return false
+	}
+	file := sp.Pos.File
+	if !cfg.read[filepath.Clean(file)] && !cfg.read[filepath.Dir(file)] {
+		return cfg.problems.Errors() > 0
+	}
+	return slices.ContainsFunc(cfg.problems, func(p *conf.Error) bool { return !p.Warning && p.Pos.File == file })
+}
+
+// named says whether a service of xinetd.conf has the id of another.
+func (sp *spec) named(s *conf.Service) bool {
+	return sp.Xinetd != nil && s.Xinetd != nil && strings.EqualFold(sp.Xinetd.ID, s.Xinetd.ID)
+}
+
+// replaces says whether a new service is an old one at another place: it has the
+// id, or wants an address that the old one has in its way.
+func (sp *spec) replaces(old *spec) bool {
+	return sp.named(old.Service) || slices.ContainsFunc(sp.addrs, func(a sock.Addr) bool {
+		return slices.ContainsFunc(old.addrs, a.Meets)
+	})
 }
 
 // same says whether two readings ask for the same.

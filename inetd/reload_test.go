@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -113,6 +114,74 @@ func TestReloadWithErrors(t *testing.T) {
 	wantAnswer(t, "tcp", local(a), "", "good\n")
 	wantRefused(t, "tcp", local(b))
 	wantRefused(t, "tcp", local(c))
+}
+
+// An error keeps nothing in service but what may have gone with it: not what is
+// switched off, has moved or is gone from another file.
+func TestReloadNarrows(t *testing.T) {
+	t.Parallel()
+	needIPv6(t)
+	p := make([]int, 8)
+	for i := range p {
+		p[i] = freePort(t)
+	}
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say := func(port int, word string) string {
+		return in("%d stream tcp nowait $me $self srv.say %s\n", port, word)
+	}
+	t.Run("inetd.conf", func(t *testing.T) {
+		d := start(t, say(p[0], "moved")+say(p[1], "off")+say(p[2], "bad")+say(p[3], "gone")+".include other\n")
+		other := filepath.Join(d.dir, "other")
+		write(other, say(p[4], "elsewhere"))
+		d.hup()
+		wantAnswer(t, "tcp", local(p[4]), "", "elsewhere\n")
+		write(other, "")
+		mark := d.log.mark()
+		d.reload("127.0.0.1:" + say(p[0], "here") + "#<off># " + say(p[1], "off") + in("%d stream tcp maybe $me /bin/cat cat\n", p[2]) + ".include other\n")
+		d.log.wait(t, mark, fmt.Sprintf(`reload: kept for the errors in the file: %d/tcp %d/tcp$`, min(p[2], p[3]), max(p[2], p[3])))
+		wantAnswer(t, "tcp", local(p[0]), "", "here\n")
+		wantRefused(t, "tcp", local6(p[0]))
+		wantRefused(t, "tcp", local(p[1]))
+		wantAnswer(t, "tcp", local(p[2]), "", "bad\n")
+		wantAnswer(t, "tcp", local(p[3]), "", "gone\n")
+		wantRefused(t, "tcp", local(p[4]))
+	})
+	t.Run("xinetd.conf", func(t *testing.T) {
+		block := func(id string, port int, more string) string {
+			return in("service %s\n{\n\ttype = UNLISTED\n\tport = %d\n\tsocket_type = stream\n\tprotocol = tcp\n\twait = no\n\tuser = $me\n\tserver = $self\n\tserver_args = srv.say %s\n\tflags = NAMEINARGS\n\t%s\n}\n", id, port, id, more)
+		}
+		d := start(t, block("a", p[0], "")+block("b", p[1], "")+block("c", p[2], "")+block("d", p[3], "")+block("e", p[4], "")+"includedir more\n")
+		more := filepath.Join(d.dir, "more")
+		if err := os.Mkdir(more, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(filepath.Join(more, "f"), block("f", p[5], ""))
+		write(filepath.Join(more, "g"), block("g", p[6], ""))
+		text := func(s string) string { return s + "includedir " + more + "\n" }
+		d.reload(text(block("a", p[0], "") + block("b", p[1], "") + block("c", p[2], "") + block("d", p[3], "") + block("e", p[4], "")))
+		wantAnswer(t, "tcp", local(p[6]), "", "g\n")
+
+		write(filepath.Join(more, "f"), "")
+		if err := os.Remove(filepath.Join(more, "g")); err != nil {
+			t.Fatal(err)
+		}
+		mark := d.log.mark()
+		d.reload(text("defaults\n{\n\tdisabled = b\n}\n" + block("a", p[0], "disable = yes") + block("b", p[1], "") + block("c", p[2], "bind = 127.0.0.1") +
+			block("d", p[7], "") + strings.Replace(block("e", p[4], ""), "wait = no", "wait = maybe", 1)))
+		d.log.wait(t, mark, `reload: kept for the errors in the file: e/tcp$`)
+		for _, port := range []int{p[0], p[1], p[3], p[5], p[6]} {
+			wantRefused(t, "tcp", local(port))
+		}
+		wantAnswer(t, "tcp", local(p[2]), "", "c\n")
+		wantRefused(t, "tcp", local6(p[2]))
+		wantAnswer(t, "tcp", local(p[7]), "", "d\n")
+		wantAnswer(t, "tcp", local(p[4]), "", "e\n")
+	})
 }
 
 // An empty file is what it is: nothing to serve.

@@ -262,10 +262,15 @@ func (e *Env) checkBehindTcpd(s *Service, at func(string) Pos, l *ErrorList) {
 	}
 }
 
+// On returns the services that are not switched off.
+func On(services []*Service) []*Service {
+	return slices.DeleteFunc(slices.Clone(services), func(s *Service) bool { return s.Off })
+}
+
 // Clashes warns of entries that ask for what another entry has. Of two entries
 // with one Key the later stands, as in every inetd; the result is without the
 // earlier. Of two that differ and want one port the first keeps it: in every
-// inetd the second fails to bind.
+// inetd the second fails to bind. Those that are switched off ask for nothing.
 func Clashes(services []*Service, l *ErrorList) []*Service {
 	type place struct {
 		proto string
@@ -276,6 +281,9 @@ func Clashes(services []*Service, l *ErrorList) []*Service {
 	byKey := make(map[string]*Service, len(services))
 	keys := make([]string, len(services))
 	for i, s := range services {
+		if s.Off {
+			continue
+		}
 		keys[i] = s.Key()
 		if old := byKey[keys[i]]; old != nil {
 			l.Warnf(s.Pos, "", "%s: duplicate of line %s, which is replaced", s.Label(), line(old.Pos, s.Pos))
@@ -285,11 +293,11 @@ func Clashes(services []*Service, l *ErrorList) []*Service {
 	at := make(map[place][]*Service, len(services))
 	kept := services[:0:0]
 	for i, s := range services {
-		if byKey[keys[i]] != s {
+		if !s.Off && byKey[keys[i]] != s {
 			continue
 		}
 		kept = append(kept, s)
-		if s.Port == 0 || s.Mux != NoMux {
+		if s.Off || s.Port == 0 || s.Mux != NoMux {
 			continue
 		}
 		hosts, rivals := s.Hosts, []string{all}

@@ -37,6 +37,16 @@ type Addr struct {
 	Name   string         // tells sockets apart whose port the kernel chooses
 }
 
+// Meets says whether only one of two sockets can be bound.
+func (a Addr) Meets(b Addr) bool {
+	if a.Type != b.Type || a.Proto != b.Proto || a.Path != b.Path || a.Name != b.Name || a.IP.Port() != b.IP.Port() {
+		return false
+	}
+	x, y := a.IP.Addr(), b.IP.Addr()
+	any := x.IsUnspecified() || y.IsUnspecified()
+	return x == y || any && (x.Is4() == y.Is4() || a.Mapped || b.Mapped)
+}
+
 func (a Addr) String() string {
 	if a.Path != "" {
 		return a.Path

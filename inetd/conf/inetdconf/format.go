@@ -16,17 +16,18 @@ import (
 func Convert(w io.Writer, services []*conf.Service) conf.ErrorList {
 	var l conf.ErrorList
 	for _, s := range services {
-		off := ""
+		open := false
 		for _, loss := range losses(s) {
 			l.Warnf(s.Pos, "", "%s: inetd.conf cannot say %s", s.Label(), loss.what)
-			if loss.open {
-				off = "#<off># "
-			}
+			open = open || loss.open
 		}
-		if off != "" {
+		if open && !s.Off {
 			l.Warnf(s.Pos, "", "%s: switched off", s.Label())
+			off := *s
+			off.Off = true
+			s = &off
 		}
-		fmt.Fprintln(w, off+Format(s))
+		fmt.Fprintln(w, Format(s))
 	}
 	return l
 }
@@ -56,6 +57,9 @@ func Format(s *conf.Service) string {
 	}
 	for _, a := range s.Args {
 		f = append(f, quote(a))
+	}
+	if s.Off {
+		f[0] = offMark + " " + f[0]
 	}
 	return strings.Join(f, " ")
 }
@@ -225,7 +229,7 @@ func losses(s *conf.Service) []loss {
 // keyValues writes NetBSD's notation on one line.
 func keyValues(s *conf.Service) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s on protocol = %s, socktype = %s", escaped(serviceField(s)), s.ProtoField(), s.Socktype)
+	fmt.Fprintf(&b, "%s %s protocol = %s, socktype = %s", escaped(serviceField(s)), map[bool]string{true: "off", false: "on"}[s.Off], s.ProtoField(), s.Socktype)
 	opt := func(key, val string) {
 		if val != "" {
 			fmt.Fprintf(&b, ", %s = %s", key, val)

@@ -40,6 +40,7 @@ type parser struct {
 	hosts []string // from the last "host:" line; nil is every address
 	chain []string // files that include this one
 	bad   bool     // the entry being read has a lexical error
+	off   bool     // the entry being read is switched off
 }
 
 // pos is the place of byte i of a line.
@@ -84,6 +85,9 @@ func (p *parser) entry(ls []line) int {
 			p.errs.Warnf(p.pos(ls[0], 0), "", "IPsec policies are not supported here; the line is ignored")
 		}
 		return 1
+	case bytes.HasPrefix(first, []byte(offMark)):
+		p.switchedOff(ls[0])
+		return 1
 	case first[0] == '#':
 		return 1
 	}
@@ -111,6 +115,23 @@ func (p *parser) entry(ls []line) int {
 		p.positional(words)
 	}
 	return n
+}
+
+// offMark is how update-inetd(8) switches a line off.
+const offMark = "#<off>#"
+
+// switchedOff reads a line that is switched off. What cannot be read is a
+// comment.
+func (p *parser) switchedOff(l line) {
+	l.col += len(offMark)
+	l.text = l.text[len(offMark):]
+	n, hosts := len(p.errs), p.hosts
+	p.bad = false
+	if words := p.split(l); !p.bad && len(words) > 1 {
+		p.off = true
+		p.positional(words)
+	}
+	p.off, p.bad, p.hosts, p.errs = false, false, hosts, p.errs[:n]
 }
 
 // warnContinued says what the reader of an indented line may not expect: GNU's
@@ -165,13 +186,12 @@ func (p *parser) include(words []word) {
 // A draft is a service on its way, with the places of its fields.
 type draft struct {
 	*conf.Service
-	at  map[string]conf.Pos
-	off bool // checked and not served
+	at map[string]conf.Pos
 }
 
 func (p *parser) newDraft(first word) *draft {
 	return &draft{
-		Service: &conf.Service{Pos: p.line(first.pos.Line)},
+		Service: &conf.Service{Pos: p.line(first.pos.Line), Off: p.off},
 		at:      make(map[string]conf.Pos),
 	}
 }
@@ -189,7 +209,7 @@ func (p *parser) finish(d *draft, n int) {
 	if p.errs.Errors() == n {
 		p.env.Check(d.Service, d.pos, &p.errs)
 	}
-	if p.errs.Errors() == n && !d.off {
+	if p.errs.Errors() == n {
 		p.services = append(p.services, d.Service)
 	}
 }

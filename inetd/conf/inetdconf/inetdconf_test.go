@@ -103,7 +103,7 @@ func noFile(name string) ([]byte, error) {
 
 // parse reads text alone.
 func parse(text string) ([]*conf.Service, conf.ErrorList) {
-	return Parse("f", []byte(text), env, Source{ReadFile: noFile, Glob: func(string) ([]string, error) { return nil, nil }})
+	return active(Parse("f", []byte(text), env, Source{ReadFile: noFile, Glob: func(string) ([]string, error) { return nil, nil }}))
 }
 
 // show is what a reading of a file found, as text.
@@ -131,7 +131,7 @@ func TestDialects(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			services, errs := Parse(name, text, env, Source{ReadFile: os.ReadFile, Glob: filepath.Glob})
+			services, errs := active(Parse(name, text, env, Source{ReadFile: os.ReadFile, Glob: filepath.Glob}))
 			got := show(services, errs)
 			wantFile := strings.TrimSuffix(name, ".conf") + ".want"
 			if *update {
@@ -363,4 +363,9 @@ func TestUnpairedQuotes(t *testing.T) {
 			t.Errorf("%s reads back as %q, %v", line, again[0].Args, errs)
 		}
 	}
+}
+
+// active leaves those out that are switched off.
+func active(services []*conf.Service, errs conf.ErrorList) ([]*conf.Service, conf.ErrorList) {
+	return conf.On(services), errs
 }

@@ -218,7 +218,7 @@ func (p *parser) keyValue(ls []line) int {
 	}
 	p.complete(d, name, values)
 	if state.text == "off" {
-		d.off = true
+		d.Off = true
 	}
 	p.finish(d, n)
 	return sc.rest()

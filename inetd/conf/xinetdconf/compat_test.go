@@ -47,7 +47,7 @@ func TestCompat(t *testing.T) {
 		{"defaults\n{\nonly_from = 10.0.0.1\n}\n", smtp(), []string{" /bin/cat [cat -u] 0 0"}, []string{"x:3:13: warning: only_from: does not hold for the services of c, as in xinetd"}},
 		{"defaults\n{\nonly_from = 10.0.0.1,\n}\n", smtp(), nil, []string{"x:3:", "c:7: only_from: service smtp is not served: the defaults' value (line 3 of x) is in error, and the service has none of its own"}},
 	} {
-		list, errs := Parse("x", []byte(tt.text), testEnv(t), Source{}, tt.svc)
+		list, errs := active(Parse("x", []byte(tt.text), testEnv(t), Source{}, tt.svc))
 		var got []string
 		for _, s := range list {
 			var items conf.LogItems

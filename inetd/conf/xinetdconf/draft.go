@@ -179,9 +179,9 @@ func (d *draft) loseAll(pos conf.Pos) {
 	}
 }
 
-// service makes a service of a block. Its result is nil for a service that is
-// switched off or has an error. Errors of one that is switched off are
-// warnings: xinetd does not read on, and nobody wants to serve it.
+// service makes a service of a block, none of one that has an error. Errors of
+// one that is switched off are warnings: xinetd does not read on, and nobody wants
+// to serve it.
 func (p *parser) service(b *block, def *draft) *draft {
 	d := def.derive(b)
 	start := len(p.errs)
@@ -190,8 +190,16 @@ func (p *parser) service(b *block, def *draft) *draft {
 		p.assign(d, a, false)
 	}
 	if d.off(def) {
+		bad := b.bad || p.errs.Errors() > before
 		for _, e := range p.errs[start:] {
 			e.Warning = true
+		}
+		if n := len(p.errs); !bad && b.compat == nil {
+			p.finish(d)
+			p.errs = p.errs[:n]
+		}
+		if d.service != nil {
+			d.service.Off = true
 		}
 		return d
 	}

@@ -121,6 +121,9 @@ func (f *formatter) attributes(s *conf.Service, host string) {
 	if x.ID != s.Name {
 		f.put("id", x.ID)
 	}
+	if s.Off {
+		f.put("disable", "yes")
+	}
 	unlisted := x.Unlisted || s.Mux != conf.NoMux || number(s.Name)
 	if t := typeWords(s, x, unlisted); len(t) > 0 {
 		f.put("type", t...)

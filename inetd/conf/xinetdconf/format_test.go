@@ -78,7 +78,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		text = bytes.ReplaceAll(text, []byte("disable"), []byte("#"))
-		services, _ := Parse(file, text, env, System)
+		services, _ := Parse(file, text, env, system)
 		served += len(services)
 		out, back, lost := again(t, env, services)
 		if len(lost) > 0 {

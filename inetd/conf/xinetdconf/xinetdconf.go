@@ -27,9 +27,6 @@ type Source struct {
 	ReadDir func(name string) ([]string, error)
 }
 
-// System reads the files of this machine.
-var System = Source{ReadFile: os.ReadFile, ReadDir: RegularFiles}
-
 // RegularFiles lists the names of the regular files in a directory, sorted by
 // their bytes. Symbolic links are followed.
 func RegularFiles(dir string) ([]string, error) {
@@ -58,8 +55,7 @@ const (
 )
 
 // Parse reads one file's text and the files it includes. Everything wrong is
-// in the list, in order; the services are those that are switched on and
-// without an error.
+// in the list, in order; the services are those without an error.
 //
 // compat are services of inetd.conf(5) besides, as for xinetd's -inetd_compat: the
 // defaults hold for them, all but those of access and banners, and one whose port
@@ -540,8 +536,12 @@ func (p *parser) services() []*conf.Service {
 		if s == nil {
 			continue
 		}
+		if s.Off {
+			list = append(list, s)
+			continue
+		}
 		if b.compat != nil {
-			if i := slices.IndexFunc(list, func(o *conf.Service) bool { return samePort(o, s) }); i >= 0 {
+			if i := slices.IndexFunc(list, func(o *conf.Service) bool { return !o.Off && samePort(o, s) }); i >= 0 {
 				p.errs.Warnf(s.Pos, "", "service %s: service %s of %s has its port, and stands", b.name, list[i].Name, place(list[i].Pos, s.Pos))
 				continue
 			}

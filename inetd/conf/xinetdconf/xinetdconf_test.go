@@ -113,7 +113,7 @@ func files(m map[string][]byte) Source {
 }
 
 func parse(t testing.TB, text string) ([]*conf.Service, conf.ErrorList) {
-	return Parse("x", []byte(text), testEnv(t), files(nil))
+	return active(Parse("x", []byte(text), testEnv(t), files(nil)))
 }
 
 // entry is a service that needs nothing more, with lines added.
@@ -713,7 +713,7 @@ func TestInclude(t *testing.T) {
 		"/etc/d/d~":      []byte(entry("pop3")),
 		"/etc/d/.hidden": []byte(entry("pop3")),
 	}
-	services, errs := Parse("/etc/main", m["/etc/main"], testEnv(t), files(m))
+	services, errs := active(Parse("/etc/main", m["/etc/main"], testEnv(t), files(m)))
 	want := "/etc/main:3:12: includedir: open /etc/d2: file does not exist\n" +
 		"/etc/more:2:1: \"bad\": expected service NAME, defaults, include FILE or includedir DIRECTORY\n" +
 		"/etc/main:2:12: warning: includedir: /etc/d/b has been read already\n" +
@@ -763,7 +763,7 @@ func TestUnreadableInclude(t *testing.T) {
 		{"include /secret\ndefaults\n{\n}\n" + entry("telnet"), "telnet"},
 	}
 	for _, tt := range tests {
-		services, errs := Parse("/x", []byte(tt.text), testEnv(t), files(m))
+		services, errs := active(Parse("/x", []byte(tt.text), testEnv(t), files(m)))
 		if names(services) != tt.left || errs.Errors() == 0 {
 			t.Errorf("Parse(%q) = %q, want %q\n%s", tt.text, names(services), tt.left, lines(errs))
 		}
@@ -849,7 +849,7 @@ func TestPackages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		services, errs := Parse(file, text, env, System)
+		services, errs := active(Parse(file, text, env, system))
 		if errs.Errors() > 0 || len(services) == 0 {
 			t.Errorf("Parse(%s) = %d services\n%s", file, len(services), lines(errs))
 		}
@@ -871,7 +871,7 @@ func TestPackages(t *testing.T) {
 			eol := i + bytes.IndexByte(text[i:], '\n')
 			text = slices.Concat(text[:i], []byte("disable = no"), text[eol:])
 		}
-		services, errs := Parse(file, text, env, System)
+		services, errs := active(Parse(file, text, env, system))
 		// xinetd itself has not had these for long.
 		gone := strings.HasSuffix(file, "/servers") || strings.HasSuffix(file, "/services")
 		if gone && (len(services) > 0 || errs.Errors() != 1) || !gone && (len(services) == 0 || errs.Errors() > 0) {
@@ -905,7 +905,7 @@ func TestExamples(t *testing.T) {
 		if !Is("x", text) {
 			t.Error("examples/xinetd.conf is not recognised")
 		}
-		services, errs := Parse("/etc/xinetd.conf", text, testEnv(t), src)
+		services, errs := active(Parse("/etc/xinetd.conf", text, testEnv(t), src))
 		if got := errs.Errors(); got > 0 {
 			t.Errorf("Parse(examples/xinetd.conf) =\n%s", lines(errs))
 		}
@@ -964,4 +964,11 @@ func TestManual(t *testing.T) {
 	for name := range items {
 		t.Errorf("%s: no attribute, but in the manual", name)
 	}
+}
+
+var system = Source{ReadFile: os.ReadFile, ReadDir: RegularFiles}
+
+// active leaves those out that are switched off.
+func active(services []*conf.Service, errs conf.ErrorList) ([]*conf.Service, conf.ErrorList) {
+	return conf.On(services), errs
 }
