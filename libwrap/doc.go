@@ -6,7 +6,11 @@
 //
 // # A server in one line
 //
-// A Go server needs none of this package, only its net.Listener:
+// The module is not on any server: have a copy of it and tell go(1) where,
+//
+//	go mod edit -require inetd@v0.0.0 -replace inetd=/path/to/inetd
+//
+// Then a Go server needs none of this package, only its net.Listener:
 //
 //	ln, err := net.Listen("tcp", ":2000")
 //	...
@@ -51,7 +55,7 @@
 // performs, tcpdmatch only prints, and a daemon that starts its servers itself
 // takes [Verdict.Child] for what concerns the new process.
 //
-//	p := libwrap.Performer{Conn: conn, Log: logf}
+//	p := libwrap.Performer{Conn: conn.(*net.TCPConn), Log: logf}
 //	if err := p.Perform(ctx, v); err != nil || !v.Allowed {
 //		conn.Close()
 //	}
@@ -83,8 +87,8 @@
 // Nothing here panics, exits, sleeps or keeps global state. Every string a
 // peer supplies is cut to 127 bytes; what of it gets into a command is reduced
 // to letters, digits and !@%-_=+:,./ with everything else replaced by an
-// underscore. Tables of any content, size and nesting are read in bounded time
-// and memory. A context bounds every lookup and every command.
+// underscore. Tables of any content, size and nesting are read in bounded memory,
+// and to their end. A context bounds every lookup and every command.
 //
 // # Checkers
 //

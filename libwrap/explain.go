@@ -169,17 +169,23 @@ func sameTokens(a, b []Token) bool {
 		return false
 	}
 	for i := range a {
-		if !equalFold(a[i].Text, b[i].Text) || (a[i].Text[0] == '/' || a[i].Text[0] == '@') && a[i].Text != b[i].Text {
+		if !sameWord(a[i].Text, b[i].Text) {
 			return false
 		}
 	}
 	return true
 }
 
+// sameWord says whether two patterns are the same: their case matters in the
+// names of files and netgroups only.
+func sameWord(a, b string) bool {
+	return a == b || equalFold(a, b) && !strings.ContainsAny(a, "/@")
+}
+
 func coversDaemon(a, b string) bool {
 	nameA, _, atA := splitHost(a)
 	nameB, _, _ := splitHost(b)
-	if equalFold(a, b) {
+	if sameWord(a, b) {
 		return true
 	}
 	if atA {

@@ -41,7 +41,8 @@ type Listener struct {
 	Timeout time.Duration
 
 	// Pending bounds the decisions that wait for lookups at a time; 256 if
-	// zero. Over it a connection whose decision needs one is refused.
+	// zero. Over it a connection whose decision needs one is refused. Where twice
+	// as many wait for Accept, further ones wait in the kernel's queue.
 	Pending int
 
 	start  sync.Once
@@ -49,7 +50,8 @@ type Listener struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	out    chan accepted
-	slots  chan struct{}
+	slots  chan struct{} // lookups
+	conns  chan struct{} // connections that Accept has not taken yet
 	wg     sync.WaitGroup
 }
 
@@ -88,6 +90,7 @@ func (l *Listener) init() {
 		l.ctx, l.cancel = context.WithCancel(context.Background())
 		l.out = make(chan accepted)
 		l.slots = make(chan struct{}, l.Pending)
+		l.conns = make(chan struct{}, 2*l.Pending)
 		l.wg.Add(1)
 		go l.acceptAll()
 	})
@@ -119,6 +122,11 @@ func (l *Listener) Close() error {
 func (l *Listener) acceptAll() {
 	defer l.wg.Done()
 	for l.ctx.Err() == nil {
+		select {
+		case l.conns <- struct{}{}:
+		case <-l.ctx.Done():
+			return
+		}
 		c, err := l.Listener.Accept()
 		if err != nil {
 			l.deliver(accepted{err: err})
@@ -128,7 +136,7 @@ func (l *Listener) acceptAll() {
 		r.Lookup = l.Lookup
 		v, decided := l.Tables.CheckNow(r)
 		if decided && quick(v) {
-			l.finish(l.ctx, c, r, v)
+			l.deliver(l.finish(l.ctx, c, r, v))
 			continue
 		}
 		select {
@@ -136,18 +144,20 @@ func (l *Listener) acceptAll() {
 		default:
 			l.Log(syslog.Warning, "refused connect from "+l.name(r)+": too many undecided")
 			c.Close()
+			l.deliver(accepted{})
 			continue
 		}
 		l.wg.Add(1)
 		go func() {
 			defer l.wg.Done()
-			defer func() { <-l.slots }()
 			ctx, cancel := context.WithTimeout(l.ctx, l.Timeout)
 			defer cancel()
 			if !decided {
 				v = l.Tables.Check(ctx, r)
 			}
-			l.finish(ctx, c, r, v)
+			a := l.finish(ctx, c, r, v)
+			<-l.slots
+			l.deliver(a)
 		}()
 	}
 }
@@ -169,8 +179,9 @@ func quick(v *libwrap.Verdict) bool {
 	return true
 }
 
-// finish does what the verdict says and hands the connection on, or closes it.
-func (l *Listener) finish(ctx context.Context, c net.Conn, r *libwrap.Request, v *libwrap.Verdict) {
+// finish does what the verdict says, and closes the connection if that is not to
+// let it in.
+func (l *Listener) finish(ctx context.Context, c net.Conn, r *libwrap.Request, v *libwrap.Verdict) accepted {
 	p := libwrap.Performer{Log: l.Log}
 	var ok bool
 	if p.Conn, ok = c.(libwrap.Conn); !ok {
@@ -192,10 +203,10 @@ func (l *Listener) finish(ctx context.Context, c net.Conn, r *libwrap.Request, v
 	if err != nil || !v.Allowed {
 		l.Log(v.DenySeverity, "refused connect from "+l.name(r))
 		c.Close()
-		return
+		return accepted{}
 	}
 	l.Log(v.AllowSeverity, "connect from "+l.name(r))
-	l.deliver(accepted{conn: c})
+	return accepted{conn: c}
 }
 
 func (l *Listener) name(r *libwrap.Request) string {
@@ -216,8 +227,13 @@ func optionName(k libwrap.EventKind) string {
 	return "group"
 }
 
-// deliver waits until Accept takes a, or the listener is closed.
+// deliver waits until Accept takes a, if there is anything in it, or the listener
+// is closed.
 func (l *Listener) deliver(a accepted) {
+	defer func() { <-l.conns }()
+	if a == (accepted{}) {
+		return
+	}
 	select {
 	case l.out <- a:
 	case <-l.ctx.Done():

@@ -18,7 +18,9 @@ import (
 )
 
 // Lookup implements libwrap.Lookup with package net. The zero value uses
-// net.DefaultResolver. It is safe for concurrent use.
+// net.DefaultResolver. It is safe for concurrent use. Of a name that has several
+// lines in /etc/hosts package net knows all; the C library stops at the first of
+// a family, and calls a client with the others paranoid.
 type Lookup struct {
 	Resolver *net.Resolver
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -520,5 +521,50 @@ func TestIdent(t *testing.T) {
 	defer cancel()
 	if u, err := (Lookup{}).LookupUser(ctx, libwrap.Endpoint{Addr: ip, Port: 1, HasPort: true}, server); err == nil {
 		t.Errorf("LookupUser of a stalling server = %q", u)
+	}
+}
+
+// A server that does not call Accept for a while keeps its clients in the queue,
+// and refuses none for it.
+func TestListenerBusy(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan struct{}, 10)
+	release := make(chan struct{})
+	close(release)
+	ln, log := Wrap(inner, "testd"), &logs{}
+	ln.Tables, ln.Log, ln.Lookup, ln.Pending = tables(t, "testd: UNKNOWN\n", "ALL: ALL\n"), log.add, asking{stall{release: release}, asked}, 1
+	accept := make(chan struct{})
+	go func() {
+		ln.init()
+		<-accept
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprintln(c, "welcome")
+			c.Close()
+		}
+	}()
+	defer ln.Close()
+	const clients = 3
+	said := make(chan string, clients)
+	for i := range clients {
+		go func() { said <- talk(t, "127.0.0.3", inner.Addr().String()) }()
+		if i < 2 { // as many as wait for Accept
+			<-asked
+			for len(ln.slots) > 0 {
+				runtime.Gosched()
+			}
+		}
+	}
+	close(accept)
+	for range clients {
+		if got := <-said; got != "welcome\n" {
+			t.Errorf("a client got %q, log %q", got, log)
+		}
 	}
 }

@@ -112,6 +112,12 @@ func TestFindings(t *testing.T) {
 			"allow:1:13: missing option name" + denied +
 			"allow:1:14: bad option name: \"1\"" + denied},
 
+		{"bare IPv6 net", "d: ::/0\n", "", "warning: allow, line 1: client list is empty or ends in EXCEPT\n" +
+			"allow:1:4: ::/0: IPv6 addresses need brackets, or the first colon ends them\n" +
+			"error: allow, line 1: missing option name\n" +
+			"allow:1:5: missing option name" + denied +
+			"allow:1:6: bad option name: \"/0\"" + denied},
+
 		// Options.
 		{"option errors", "d: ALL: bogus: umask 8: severity loud\nd: 10.: linger: allow\n", "", "" +
 			"error: allow, line 1: bad option name: \"bogus\"\n" +
@@ -141,6 +147,10 @@ func TestFindings(t *testing.T) {
 		{"exceptions hide nothing", "d: 10. EXCEPT 10.1.\nd: 10.1.\n", "", ""},
 		{"the other table", "ALL: ALL\n", "d: 10.\n", "deny:1:1: never reached: line 1 of allow matches first\n"},
 		{"aclexec lets through", "d: ALL: aclexec true\n", "d: 10.\n", ""},
+		{"aclexec before lets through", "d: ALL: aclexec true\nALL: ALL\n", "d: 10.\n", ""},
+		{"aclexec behind does not", "ALL: ALL\nd: ALL: aclexec true\n", "d: 10.\n", "allow:2:1: never reached: line 1 of allow matches first\n" +
+			"deny:1:1: never reached: line 1 of allow matches first\n"},
+		{"case of file names", "d: ALL@/nonexistent/A\nd: ALL@/nonexistent/a\ne@/nonexistent/A: ALL\ne@/nonexistent/a: ALL\n", "", ""},
 		{"narrower first", "d: 10.0.0.0/24\nd: 10.0.0.0/8\nALL: 10.\n", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

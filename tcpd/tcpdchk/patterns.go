@@ -177,8 +177,8 @@ func findIPv6(word string) (off int, ok bool) {
 		off = i + 1
 	}
 	for {
-		s, _, _ := strings.Cut(strings.TrimSuffix(word[off:], ":"), "/")
-		if ip, err := netip.ParseAddr(s); err == nil && ip.Is6() && ip != netip.IPv6Unspecified() {
+		s, _, net := strings.Cut(strings.TrimSuffix(word[off:], ":"), "/")
+		if ip, err := netip.ParseAddr(s); err == nil && ip.Is6() && (net || ip != netip.IPv6Unspecified()) {
 			return off, true
 		}
 		i := strings.IndexByte(word[off:], ':')

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,14 +16,14 @@ import (
 // the patterns that may hide others, so that long lists take no longer than
 // they must.
 type shadows struct {
-	byKey map[string][]earlier
-	broad []earlier // with patterns that may hide anything
+	byKey  map[string][]earlier
+	broad  []earlier       // with patterns that may hide anything
+	passes []*libwrap.Rule // of the first table: clients that they match may still get to the second
 }
 
 type earlier struct {
 	*libwrap.Rule
-	passes bool // clients it matches may still get to the second table
-	allow  bool // it is in the first
+	allow bool // it is in the first table
 }
 
 // maxBroad bounds what every rule is compared with.
@@ -36,7 +37,7 @@ func (s *shadows) add(r *libwrap.Rule, allow bool) *libwrap.Rule {
 			if by != nil && by.Pos.File == e.Pos.File && by.First <= e.First {
 				continue
 			}
-			if (e.allow == allow || !e.passes) && e.Hides(r) {
+			if e.Hides(r) && (e.allow == allow || !slices.ContainsFunc(s.passes, func(p *libwrap.Rule) bool { return p.First <= e.First })) {
 				by = e.Rule
 			}
 		}
@@ -53,10 +54,8 @@ func (s *shadows) add(r *libwrap.Rule, allow bool) *libwrap.Rule {
 
 func (s *shadows) remember(r *libwrap.Rule, allow bool) {
 	e := earlier{Rule: r, allow: allow}
-	for _, o := range r.Options {
-		if strings.EqualFold(o.Key, "aclexec") {
-			e.passes = true
-		}
+	if allow && slices.ContainsFunc(r.Options, func(o libwrap.OptionText) bool { return strings.EqualFold(o.Key, "aclexec") }) {
+		s.passes = append(s.passes, r)
 	}
 	var keys []string
 	for _, t := range r.Clients {
