@@ -12,6 +12,7 @@ import (
 const xinetdUsage = `usage: xinetd [-d] [-dontfork] [-stayalive] [-f file] [-pidfile file]
               [-limit number] [-syslog facility] [-filelog file]
               [-inetd_compat] [-inetd_ipv6] [-cc seconds] [-version]
+              [-logprocs number] [-shutdownprocs number] [-reuse]
 `
 
 // parseXinetdArgs reads the command line of xinetd(8), which is what the
