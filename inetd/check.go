@@ -25,7 +25,6 @@ func check(o *options, stdout, stderr io.Writer) int {
 		return 1
 	}
 	out := bufio.NewWriter(stdout)
-	defer out.Flush()
 	report, source := io.Writer(out), carets{show: isTerminal(stdout)}
 	if o.convert != "" {
 		report = stderr
@@ -45,6 +44,10 @@ func check(o *options, stdout, stderr io.Writer) int {
 		lost(stderr, inetdconf.Convert(out, all))
 	case o.verbose:
 		lost(stderr, inetdconf.Convert(out, all))
+	}
+	if err := out.Flush(); err != nil {
+		fmt.Fprintf(stderr, "inetd: %v\n", err)
+		return 1
 	}
 	if cfg.problems.Errors() > 0 {
 		return 1

@@ -49,3 +49,23 @@ func TestCheckCaret(t *testing.T) {
 		t.Errorf("exit status = %d, want 1", got)
 	}
 }
+
+// What could not be written is not in the file that was to be made.
+func TestCheckDiskFull(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "inetd.conf")
+	if err := os.WriteFile(file, []byte("7001 stream tcp nowait root /bin/cat cat\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for _, args := range [][]string{{"-t", "-v"}, {"-o", "xinetd.conf"}, {"-o", "inetd.conf"}} {
+		var stderr strings.Builder
+		if status := run(append(args, file), full, &stderr); status != 1 || !strings.Contains(stderr.String(), "no space left on device") {
+			t.Errorf("inetd %q > /dev/full = %d, %q, want 1 and the reason", args, status, stderr.String())
+		}
+	}
+}
