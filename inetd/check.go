@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"inetd/inetd/conf"
 	"inetd/inetd/conf/inetdconf"
@@ -101,12 +102,21 @@ func (c *carets) print(w io.Writer, pos conf.Pos) {
 }
 
 // printable keeps a file's bytes from driving the terminal, also those that
-// control it from U+0080 on.
+// control it from 0x80 on, alone or in UTF-8. Others of another encoding than
+// UTF-8 stay as they are.
 func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || 0x7f <= r && r < 0xa0 {
-			return '?'
+	safe := make([]byte, 0, len(s))
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && n == 1 {
+			r = rune(s[0])
 		}
-		return r
-	}, s)
+		if r < ' ' && r != '\t' || 0x7f <= r && r < 0xa0 {
+			safe = append(safe, '?')
+		} else {
+			safe = append(safe, s[:n]...)
+		}
+		s = s[n:]
+	}
+	return string(safe)
 }

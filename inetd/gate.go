@@ -187,7 +187,7 @@ func (s *server) passDatagram(l *listener, from netip.AddrPort, to netip.Addr) (
 func (s *server) trap(e *entry, src netip.Addr) {
 	d := e.gate.DenyTime
 	if d != 0 && s.trapped.Add(s.now(), src, d) {
-		s.log.warn("%s: %s ran into the sensor: no service of xinetd.conf takes it for %s", e.label, src, denyText(d))
+		s.log.warn("%s: %s ran into the sensor: no service of xinetd.conf takes it for %s", e.label, src.Unmap(), denyText(d))
 	}
 }
 

@@ -159,5 +159,5 @@ func (c conn) from() string {
 	default:
 		return "a local client"
 	}
-	return c.peer.String()
+	return netip.AddrPortFrom(c.peer.Addr().Unmap(), c.peer.Port()).String()
 }

@@ -565,7 +565,8 @@ func TestPrintable(t *testing.T) {
 		{"a\tb é À \u00a0", "a\tb é À \u00a0"},
 		{"a\x1b[2J\x7f\n", "a?[2J??"},
 		{"\u009b2J\u0080\u009f", "?2J??"},
-		{"\x9b2J", "\ufffd2J"},
+		{"\x9b2J \xe4\x9b\x00", "?2J \xe4??"},
+		{"\xb0\xa1\xb3\xaa\xa0\xff", "\xb0\xa1\xb3\xaa\xa0\xff"}, // EUC-KR
 	} {
 		if got := printable(tt.in); got != tt.want {
 			t.Errorf("printable(%q) = %q, want %q", tt.in, got, tt.want)

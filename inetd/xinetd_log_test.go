@@ -140,3 +140,26 @@ func TestLogAtTheEnd(t *testing.T) {
 		t.Errorf("%d lines for %d refused clients", n, clients)
 	}
 }
+
+// An IPv4 client is one in every line, also where one socket has both families,
+// and a name in another encoding than UTF-8 stays what it is.
+func TestLogAddressAndName(t *testing.T) {
+	t.Parallel()
+	p, trap := freePort(t), freePort(t)
+	file := filepath.Join(t.TempDir(), "log")
+	const id = "\xb0\xa1\xb3\xaa"
+	d := start(t, logging(p, file, "id = "+id, "flags = IPv6", "no_access = 127.0.0.1", "log_on_failure = HOST")+
+		logging(trap, file, "flags = IPv6 SENSOR", "deny_time = 1"))
+	for _, port := range []int{p, trap} {
+		if got, err := ask("tcp4", local(port), ""); got != "" {
+			t.Errorf("answer to a client that is refused = %q, %v", got, err)
+		}
+	}
+	d.log.wait(t, 0, `refused 127\.0\.0\.1:\d+: no_access 127\.0\.0\.1`)
+	d.log.wait(t, 0, `: 127\.0\.0\.1 ran into the sensor`)
+	d.signal(os.Interrupt)
+	<-d.done
+	if text := readAll(t, file); !strings.Contains(text, ": FAIL: "+id+" address from=127.0.0.1\n") {
+		t.Errorf("log = %q, want the id %q in it", text, id)
+	}
+}
