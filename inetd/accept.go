@@ -87,7 +87,7 @@ func (s *server) acceptOne(l *listener) bool {
 	}
 	c := conn{fd: fd, own: true, peer: peer, l: l, e: l.entry}
 	if peer.Port() == ftpData && l.entry.Proto == "tcp" {
-		s.refuseClient(c, "ftp bounce (source port 20)")
+		s.deny(c, failAddress, "ftp bounce (source port 20)")
 		return true
 	}
 	s.screen(c)

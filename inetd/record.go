@@ -105,7 +105,7 @@ func (s *server) recordUser(c conn, says string) {
 
 // recordNoID logs why a client that had to have a user was refused.
 func (s *server) recordNoID(c conn, err error) {
-	if r := c.e.records; r != nil && r.OnError&conf.LogUserID != 0 {
+	if r := c.e.records; r != nil && (r.OnSuccess|r.OnError)&conf.LogUserID != 0 {
 		s.record(r, fmt.Sprintf("NOID: %s %s %v", r.id, c.address(), conf.Innermost(err)))
 	}
 }

@@ -391,6 +391,25 @@ START: echo-stream pid=N
 EXIT: echo-stream status=0 pid=N`,
 	},
 	{
+		name: "from port 20",
+		why:  "an ftp server sends from it to whom a stranger names",
+		conf: unlisted(5001, "/bin/cat", "log_type = FILE $dir/log", "log_on_success = HOST", "log_on_failure = HOST"),
+		do: func(x *xinetd) {
+			d := net.Dialer{LocalAddr: &net.TCPAddr{Port: 20}, Timeout: patience}
+			c, err := d.Dial("tcp4", local(5001))
+			if err != nil {
+				x.t.Fatal(err)
+			}
+			x.first("log")
+			c.(*net.TCPConn).SetLinger(0) // the next one has the port at once
+			c.Close()
+		},
+		want: `
+FAIL: s5001 address from=127.0.0.1`,
+		original: `
+START: s5001 from=127.0.0.1`,
+	},
+	{
 		name: "half-close",
 		why:  "a client that has said everything still wants its answer",
 		conf: redirected(5001, "127.0.0.1 6001"),

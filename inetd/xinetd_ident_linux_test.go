@@ -26,7 +26,8 @@ func TestXinetdIdent(t *testing.T) {
 		log := machine(t)
 		auth := block("auth", "type = INTERNAL", "socket_type = stream", "wait = no", "server_args = auth -r", "log_type = FILE $dir/auth")
 		services := defaults("log_type = FILE $dir/log", "log_on_success = HOST USERID", "log_on_failure = HOST USERID") +
-			unlisted(5001, "/bin/cat") + unlisted(5002, "/bin/cat", "flags = IDONLY") + unlisted(5003, "/bin/cat", "flags = IDONLY", "log_on_success = HOST", "log_on_failure = HOST")
+			unlisted(5001, "/bin/cat") + unlisted(5002, "/bin/cat", "flags = IDONLY") + unlisted(5003, "/bin/cat", "flags = IDONLY", "log_on_success = HOST", "log_on_failure = HOST") +
+			unlisted(5004, "/bin/cat", "flags = IDONLY", "log_on_failure = HOST")
 		x := ours.run(t, log, services+auth)
 		n := 0
 		says := func(what string, lines ...string) {
@@ -77,6 +78,10 @@ func TestXinetdIdent(t *testing.T) {
 			t.Errorf("answer of 5003 without ident = %q", got)
 		}
 		says("no ident, IDONLY, no USERID", "FAIL: s5003 ident from=127.0.0.1")
+		if got := askAs(t, 4242, 5004); got != "" {
+			t.Errorf("answer of 5004 without ident = %q", got)
+		}
+		says("no ident, IDONLY, USERID for those who get in", "NOID: s5004 127.0.0.1 connection refused", "FAIL: s5004 ident from=127.0.0.1")
 
 		// One that hides its users, or talks nonsense, says no name.
 		for _, answer := range []string{"ERROR : HIDDEN-USER", "USERID : UNIX : ", "USERID", "USERID : UNIX : a\x1b[2Jb"} {
