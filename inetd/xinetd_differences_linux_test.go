@@ -119,9 +119,10 @@ var differences = []scenario{
 			unlisted(5002, "/bin/cat", "instances = 0 1") +
 			unlisted(5003, "/bin/cat", "only_form = 127.0.0.2") +
 			unlisted(5004, "/bin/cat", "instances += 0") +
-			unlisted(5005, "/bin/cat", "per_source = 0 // nobody"),
+			unlisted(5005, "/bin/cat", "per_source = 0 // nobody") +
+			unlisted(5006, "/bin/cat", "only_from = 127.0.0.0", "only_from -= 127.0.0.1"),
 		do: func(x *xinetd) {
-			for port := 5001; port <= 5005; port++ {
+			for port := 5001; port <= 5006; port++ {
 				x.ask(local(port), "hello")
 			}
 		},
@@ -130,13 +131,15 @@ var differences = []scenario{
 127.0.0.1:5002: refused
 127.0.0.1:5003: refused
 127.0.0.1:5004: refused
-127.0.0.1:5005: refused`,
+127.0.0.1:5005: refused
+127.0.0.1:5006: refused`,
 		original: `
 127.0.0.1:5001: "hello"
 127.0.0.1:5002: "hello"
 127.0.0.1:5003: "hello"
 127.0.0.1:5004: "hello"
-127.0.0.1:5005: "hello"`,
+127.0.0.1:5005: "hello"
+127.0.0.1:5006: "hello"`,
 	},
 	{
 		name: "wrong defaults",

@@ -800,6 +800,23 @@ running server: <nil>
 127.0.0.1:5001: "hello"`,
 	},
 	{
+		name: "nothing to remove",
+		conf: unlisted(5001, "/bin/cat", "only_from -= 127.0.0.2") +
+			unlisted(5002, "/bin/cat", "only_from = 127.0.0.1", "only_from -= 127.0.0.2") +
+			unlisted(5003, "/bin/cat", "no_access -= 127.0.0.2") +
+			unlisted(5004, "/run/srv/environ", "passenv -= ONE", "flags = IPv4"),
+		do: func(x *xinetd) {
+			for port := 5001; port <= 5004; port++ {
+				x.ask(local(port), "hello")
+			}
+		},
+		want: `
+127.0.0.1:5001: ""
+127.0.0.1:5002: "hello"
+127.0.0.1:5003: "hello"
+127.0.0.1:5004: "REMOTE_HOST=127.0.0.1\n"`,
+	},
+	{
 		name: "errors that cost one service",
 		conf: unlisted(5001, "/bin/cat", "nice = high") +
 			as("nobodyelse", unlisted(5002, "/bin/cat")) +

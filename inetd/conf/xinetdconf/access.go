@@ -23,7 +23,7 @@ func (s *setting) patterns(to *[]conf.Pattern) {
 	if s.op == assign {
 		old = nil
 	}
-	out := slices.Clip(old)
+	out, only := slices.Clip(old), to == &s.d.x.Access.Only
 	for _, w := range s.values {
 		ps := s.pattern(w)
 		if s.op != remove {
@@ -31,13 +31,35 @@ func (s *setting) patterns(to *[]conf.Pattern) {
 			continue
 		}
 		kept := slices.DeleteFunc(slices.Clone(out), func(p conf.Pattern) bool { return slices.Contains(ps, p) })
-		if len(kept) == len(out) && len(ps) > 0 {
+		switch {
+		case len(kept) < len(out) || len(ps) == 0:
+		case only && len(out) == 0:
+			s.p.errs.Warnf(w.pos, s.attr, "there is no list that %q could be removed from: nobody is served", w.text)
+		case only && overlap(out, ps):
 			// Who takes one address from a network believes that it is out.
-			s.fail(w, "%q is not in the list, so it cannot be removed", w.text)
+			s.fail(w, "%q is not in the list, only what may include it, so it cannot be removed", w.text)
+		default:
+			s.p.errs.Warnf(w.pos, s.attr, "%q is not in the list: there is nothing to remove", w.text)
 		}
 		out = kept
 	}
 	*to = out
+}
+
+// overlap says whether a client may fit both lists. What addresses a name has
+// is not known here.
+func overlap(a, b []conf.Pattern) bool {
+	return slices.ContainsFunc(a, func(p conf.Pattern) bool {
+		return slices.ContainsFunc(b, func(q conf.Pattern) bool {
+			switch {
+			case p.Name == "" && q.Name == "":
+				return p.Prefix.Overlaps(q.Prefix)
+			case p.Name != "" && q.Name != "":
+				return strings.HasSuffix(p.Name, q.Name) || strings.HasSuffix(q.Name, p.Name)
+			}
+			return true
+		})
+	})
 }
 
 // everybody are all addresses.

@@ -405,8 +405,7 @@ func (s *setting) passenv() {
 		names = append(slices.Clip(names), texts(s.values)...)
 	case remove:
 		if names == nil {
-			s.fail(s.name, "there is no list to remove from: all variables are passed")
-			return
+			s.p.errs.Warnf(s.name.pos, s.attr, "there is no list to remove from: none is passed")
 		}
 		names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(texts(s.values), n) })
 	}

@@ -351,7 +351,11 @@ func TestErrors(t *testing.T) {
 		{"host", entry("telnet", "no_access = bad_!host"), "x:7:14: no_access: \"bad_!host\" is not an address, network, host name or domain\n", ""},
 		{"zone", entry("telnet", "no_access = fe80::1%lo"), "x:7:14: no_access: \"fe80::1%lo\": an address with a zone fits nobody\n", ""},
 		{"nobody", entry("telnet", "no_access = ::"), "x:7:14: no_access: \"::\" is nobody's address: ::/0 is every IPv6 address\n", ""},
-		{"not in the list", entry("telnet", "only_from = 10.0.0.0", "only_from -= 10.0.0.5"), "x:8:15: only_from: \"10.0.0.5\" is not in the list, so it cannot be removed\n", ""},
+		{"part of the list", entry("telnet", "only_from = 10.0.0.0", "Only_From -= 10.0.0.5"), "x:8:15: Only_From: \"10.0.0.5\" is not in the list, only what may include it, so it cannot be removed\n", ""},
+		{"part of the list", entry("telnet", "only_from = 10.0.0.5", "Only_From -= 10.0.0.0"), "x:8:15: Only_From: \"10.0.0.0\" is not in the list, only what may include it, so it cannot be removed\n", ""},
+		{"part of the list", entry("telnet", "only_from = .example.com", "Only_From -= bad.example.com"), "x:8:15: Only_From: \"bad.example.com\" is not in the list, only what may include it, so it cannot be removed\n", ""},
+		{"part of the list", entry("telnet", "only_from = 10.0.0.0", "Only_From -= bad.example.com"), "x:8:15: Only_From: \"bad.example.com\" is not in the list, only what may include it, so it cannot be removed\n", ""},
+		{"part of the list", entry("telnet", "only_from = bad.example.com", "Only_From -= 10.0.0.5"), "x:8:15: Only_From: \"10.0.0.5\" is not in the list, only what may include it, so it cannot be removed\n", ""},
 
 		{"what is missing", "service mine\n{\n\ttype = UNLISTED\n}\n" + entry("telnet"),
 			"x:1:1: socket_type: service mine: the attribute is missing\nx:1:1: protocol: service mine: the attribute is missing\n" +
@@ -429,6 +433,10 @@ func TestWarnings(t *testing.T) {
 		{"\xef\xbb\xbf" + entry("telnet"), "x:1: warning: the file starts with a byte order mark, which is ignored\n"},
 		{entry("mine", "port = 2000"), "x:7:9: warning: port: mine/tcp is not in services(5): xinetd wants type = UNLISTED\n"},
 		{entry("telnet", "only_from = 10.0.0.7/8"), "x:7:14: warning: only_from: \"10.0.0.7/8\" has bits beyond its length; it is read as 10.0.0.0/8\n"},
+		{entry("telnet", "only_from = 10.0.0.0", "only_from -= 11.0.0.0"), "x:8:15: warning: only_from: \"11.0.0.0\" is not in the list: there is nothing to remove\n"},
+		{entry("telnet", "only_from -= 10.1.0.0"), "x:7:15: warning: only_from: there is no list that \"10.1.0.0\" could be removed from: nobody is served\n"},
+		{entry("telnet", "no_access = 10.0.0.0", "no_access -= 10.0.0.5"), "x:8:15: warning: no_access: \"10.0.0.5\" is not in the list: there is nothing to remove\n"},
+		{entry("telnet", "passenv -= A"), "x:7:2: warning: passenv: there is no list to remove from: none is passed\n"},
 		{entry("telnet", "server_args = -v # loud"), "x:7:19: warning: server_args: \"#\" is a value, not a comment\n"},
 		{entry("telnet", "mdns = yes"), "x:7:9: warning: mdns: services are not announced by multicast DNS here\n"},
 		{entry("telnet", "mdns = no"), ""},
