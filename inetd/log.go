@@ -24,6 +24,7 @@ type logger struct {
 	w      io.Writer       // nil: syslog alone
 	rescue io.Writer       // in the foreground: for what syslog did not take, as where there is none
 	file   bool            // w is that of xinetd -filelog
+	asked  *syslog.Writer  // beside that file: for services that ask for syslog
 	wrap   syslog.Priority // facility of what tcpd would have logged
 	debugs bool
 
@@ -63,6 +64,13 @@ func (l *logger) log(p syslog.Priority, format string, args []any) {
 
 func (l *logger) print(p syslog.Priority, text string) {
 	l.write(l.name, p, text)
+}
+
+// asks logs the line of a service that asks for a facility of syslog.
+func (l *logger) asks(p syslog.Priority, text string) {
+	if l.asked == nil || !l.asked.Print(p, text) {
+		l.print(p, text)
+	}
 }
 
 func (l *logger) write(name string, p syslog.Priority, text string) {

@@ -345,6 +345,7 @@ func newLogger(o *options, stderr io.Writer) (*logger, error) {
 		}
 		l.lines = newLineWriter(f, -1, l.name)
 		l.w, l.file = l.lines, true
+		l.asked = syslog.New("xinetd", syslog.Daemon)
 		l.name = fmt.Sprintf("xinetd[%d]", os.Getpid())
 	case o.asXinetd:
 		l.sys = syslog.New("xinetd", facility(o.facility, syslog.Daemon))

@@ -119,11 +119,14 @@ func (c conn) address() string {
 }
 
 func (s *server) record(r *records, line string) {
-	if r.File == "" {
+	switch {
+	case r.File != "":
+		s.files.add(r, line, s.now())
+	case r.Facility != "":
+		s.log.asks(r.priority, line)
+	default:
 		s.log.print(r.priority, line)
-		return
 	}
-	s.files.add(r, line, s.now())
 }
 
 // files writes lines to log files away from the loop: a disk may block. The

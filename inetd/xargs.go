@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -10,7 +11,7 @@ import (
 )
 
 const xinetdUsage = `usage: xinetd [-d] [-dontfork] [-stayalive] [-f file] [-pidfile file]
-              [-limit number] [-syslog facility] [-filelog file]
+              [-limit number] [-syslog facility | -filelog file]
               [-inetd_compat] [-inetd_ipv6] [-cc seconds] [-version]
               [-logprocs number] [-shutdownprocs number] [-reuse]
 `
@@ -85,6 +86,9 @@ func parseXinetdArgs(args []string) (*options, error) {
 		if err != nil {
 			return nil, err
 		}
+	}
+	if o.facility != "" && o.logFile != "" {
+		return nil, errors.New("-syslog and -filelog exclude each other")
 	}
 	if _, ok := syslog.ParseFacility(o.facility); !ok && o.facility != "" {
 		o.warn("option -syslog: %q is not a facility: daemon is used", o.facility)

@@ -351,6 +351,8 @@ func TestXinetdOptions(t *testing.T) {
 		{"-syslog nowhere", `[/etc/xinetd.conf] foreground=false stderr=false pid= log= facility= limit=0 [option -syslog: "nowhere" is not a facility: daemon is used]`},
 		{"-shutdownprocs 5", "[/etc/xinetd.conf] foreground=false stderr=false pid= log= facility= limit=0 [option -shutdownprocs has no effect]"},
 		{"-i -limit 7", "[/etc/xinetd.conf] foreground=false stderr=false pid= log= facility= limit=7 [unknown option -i is ignored]"},
+		{"-syslog nowhere -filelog l", "-syslog and -filelog exclude each other"},
+		{"-filelog l -syslog local3", "-syslog and -filelog exclude each other"},
 		{"-shutdownprocs", "option -shutdownprocs takes an argument"},
 		{"file", `"file": expected an option`},
 		{"-", `"-": expected an option`},

@@ -964,6 +964,26 @@ dated: true
 0 lines to syslog`,
 	},
 	{
+		name: "filelog and log_type",
+		args: []string{"-filelog", "filelog"},
+		conf: unlisted(5001, "/bin/cat", "log_type = SYSLOG local3 notice", "log_on_success = HOST") +
+			unlisted(5002, "/bin/cat", "log_type = FILE $dir/log", "log_on_success = HOST"),
+		do: func(x *xinetd) {
+			mark := x.log.mark()
+			for _, port := range []int{5001, 5002} {
+				x.ask(local(port), "hello")
+			}
+			x.first("log")
+			x.log.wait(x.t, mark, `^local3\.notice xinetd\[\d+\]: START: s5001 from=`)
+			x.see("%d in the other file", strings.Count(readAll(x.t, filepath.Join(x.dir, "filelog")), "START"))
+		},
+		want: `
+127.0.0.1:5001: "hello"
+127.0.0.1:5002: "hello"
+START: s5002 from=127.0.0.1
+0 in the other file`,
+	},
+	{
 		name: "no services",
 		args: []string{"-stayalive"},
 		conf: "# nothing\n",
