@@ -339,7 +339,7 @@ func newLogger(o *options, stderr io.Writer) (*logger, error) {
 	case o.stderr:
 		l.w, l.debugs = l.lines, o.debug
 	case o.logFile != "":
-		f, err := os.OpenFile(o.logFile, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+		f, err := openLog(o.logFile)
 		if err != nil {
 			return nil, err
 		}

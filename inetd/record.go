@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -196,7 +197,7 @@ const (
 // write appends a line, unless the file has its hard size. A file that was
 // rotated or shortened is written to again.
 func (f *files) write(l fileLine) {
-	file, err := os.OpenFile(l.r.File, os.O_WRONLY|os.O_APPEND|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o644)
+	file, err := openLog(l.r.File)
 	if err != nil {
 		f.note(l.r.File, overHard, "%v", err)
 		return
@@ -221,6 +222,32 @@ func (f *files) write(l fileLine) {
 	} else if !over {
 		delete(f.full, l.r.File)
 	}
+}
+
+// openLog opens a file to add lines to. Only links of root and of the daemon's
+// own user are followed: another's may lead to any file.
+func openLog(name string) (*os.File, error) {
+	flags := os.O_WRONLY | os.O_APPEND | os.O_CREATE | unix.O_NONBLOCK | unix.O_NOFOLLOW
+	for range 16 {
+		if strings.HasPrefix(name, "/proc/") {
+			flags &^= unix.O_NOFOLLOW // the links there, as /dev/stderr leads to, are the kernel's, and what they say is no path
+		}
+		f, err := os.OpenFile(name, flags, 0o644)
+		if err == nil {
+			return f, nil
+		}
+		to, owner, lerr := readLink(name)
+		switch {
+		case lerr != nil: // it is no link
+			return nil, err
+		case owner != 0 && int(owner) != os.Geteuid():
+			return nil, fmt.Errorf("%s is a symbolic link of uid %d, neither root's nor the daemon's", name, owner)
+		case !filepath.IsAbs(to):
+			to = name[:strings.LastIndexByte(name, '/')+1] + to // not Join, as a directory may be a link too
+		}
+		name = to
+	}
+	return nil, &os.PathError{Op: "open", Path: name, Err: unix.ELOOP}
 }
 
 // writeNow does not wait for a FIFO that nobody reads, as File.Write does: the

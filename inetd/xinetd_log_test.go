@@ -98,18 +98,29 @@ func TestLogTrouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	missing := filepath.Join(dir, "no", "log")
-	a, b, c := freePort(t), freePort(t), freePort(t)
-	d := start(t, logging(a, link)+logging(b, missing)+logging(c, dir))
+	trouble := map[string]string{
+		missing: "open " + missing + ": no such file or directory",
+		dir:     "open " + dir + ": is a directory",
+	}
+	if os.Lchown(link, 4242, -1) == nil {
+		trouble[link] = link + " is a symbolic link of uid 4242, neither root's nor the daemon's"
+	}
+	conf, ports := "", make(map[string]int)
+	for file := range trouble {
+		ports[file] = freePort(t)
+		conf += logging(ports[file], file)
+	}
+	d := start(t, conf)
 	for range 5 {
-		for _, p := range []int{a, b, c} {
+		for _, p := range ports {
 			wantAnswer(t, "tcp4", local(p), "x", "x")
 		}
 	}
-	d.log.wait(t, 0, regexp.QuoteMeta("open "+link+": too many levels of symbolic links"))
-	d.log.wait(t, 0, regexp.QuoteMeta("open "+missing+": no such file or directory"))
-	d.log.wait(t, 0, regexp.QuoteMeta("open "+dir+": is a directory"))
-	if n := d.log.count(0, `inetd: .*open /`); n != 3 {
-		t.Errorf("%d lines about three files that cannot be opened", n)
+	for _, text := range trouble {
+		d.log.wait(t, 0, regexp.QuoteMeta(text)+"$")
+		if n := d.log.count(0, regexp.QuoteMeta(text)); n != 1 {
+			t.Errorf("%d lines like %q, want 1", n, text)
+		}
 	}
 	if text := readAll(t, precious); text != "data" {
 		t.Errorf("file that the link names = %q, want it unchanged", text)
@@ -118,8 +129,43 @@ func TestLogTrouble(t *testing.T) {
 	if err := os.Mkdir(filepath.Dir(missing), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	wantAnswer(t, "tcp4", local(b), "x", "x")
+	wantAnswer(t, "tcp4", local(ports[missing]), "x", "x")
 	eventually(t, "a line in the log", func() bool { text, _ := os.ReadFile(missing); return strings.Contains(string(text), "START") })
+}
+
+// Links of the daemon's user lead to log files, wherever they are.
+func TestLogLink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for _, name := range []string{"data/log", "data/real"} {
+		if err := os.MkdirAll(at(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{"log": "data/log", "data/log/a": at("data/log/b"), "data/log/b": "../real/file", "round": "round"} {
+		if err := os.Symlink(to, at(link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if fi, err := os.Stat("/dev/stderr"); err != nil || fi.IsDir() {
+		t.Skip("no /dev/stderr")
+	}
+	p, console, round := freePort(t), freePort(t), freePort(t)
+	d := start(t, logging(p, at("log/a"))+logging(console, "/dev/stderr")+logging(round, at("round")))
+	for _, port := range []int{p, console, round} {
+		wantAnswer(t, "tcp4", local(port), "x", "x")
+	}
+	d.log.wait(t, 0, fmt.Sprintf(`: START: l%d from=127\.0\.0\.1$`, console))
+	d.log.wait(t, 0, regexp.QuoteMeta("open "+at("round")+": too many levels of symbolic links"))
+	if text := readAll(t, at("data/real/file")); !strings.Contains(text, fmt.Sprintf(": START: l%d ", p)) {
+		t.Errorf("file behind two links = %q, want the line of a START", text)
+	}
+	f, err := openLog(at("log/b")) // as for -filelog
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
 }
 
 // What is logged is in the file when the daemon has ended.
