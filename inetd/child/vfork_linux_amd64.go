@@ -32,6 +32,9 @@ import (
 // A step is a system call and its arguments.
 type step [5]uintptr
 
+// optional is added to the number of a system call that the kernel may deny.
+const optional = 1 << 32
+
 // A course is what the daemon sees of a child: how far it has come, and the
 // error with which it has ended there.
 type course struct {
@@ -90,7 +93,7 @@ func newLaunch(p *Plan) (*launch, error) {
 			return nil, fmt.Errorf("getpriority: %w", err)
 		}
 		// getpriority(2) gives 20 minus the nice value.
-		l.add("setpriority", step{unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, uintptr(20 - now + p.Nice)})
+		l.add("setpriority", step{optional | unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, uintptr(20 - now + p.Nice)})
 	}
 	limits := p.Rlimits
 	if nofile.Known {
@@ -99,7 +102,7 @@ func newLaunch(p *Plan) (*launch, error) {
 	for _, r := range limits {
 		lim := &syscall.Rlimit{Cur: r.Soft, Max: r.Hard}
 		l.keep = append(l.keep, lim)
-		l.add("prlimit", step{unix.SYS_PRLIMIT64, 0, uintptr(r.Resource), uintptr(unsafe.Pointer(lim)), 0})
+		l.add("prlimit", step{optional | unix.SYS_PRLIMIT64, 0, uintptr(r.Resource), uintptr(unsafe.Pointer(lim)), 0})
 	}
 	// From setuid on the user can stop it, and then it must not keep anything of
 	// the daemon's open.

@@ -2,13 +2,16 @@
 
 #define SYS_clone3 435
 #define SYS_exit_group 231
+#define EPERM 1
+#define EACCES 13
 #define MAX_ERRNO $0xfffffffffffff001
 
 // func vfork(args *cloneArgs, size uintptr, steps *step, course *course) (pid int, errno uintptr)
 //
 // The child runs in the parent's memory, on its stack too, while the parent
 // goes on. So it touches neither: it walks the table, whose last step does not
-// return, and where one fails it says so and ends.
+// return, and where one fails it says so and ends. A step that is optional, by
+// the upper half of its number, may fail for want of a right.
 TEXT ·vfork(SB), NOSPLIT|NOFRAME, $0-48
 	MOVL $SYS_clone3, AX
 	MOVQ args+0(FP), DI
@@ -30,7 +33,7 @@ none:
 	RET
 child:
 	MOVQ BX, 8(R12)
-	MOVQ 0(BX), AX
+	MOVL 0(BX), AX
 	MOVQ 8(BX), DI
 	MOVQ 16(BX), SI
 	MOVQ 24(BX), DX
@@ -38,10 +41,18 @@ child:
 	SYSCALL
 	CMPQ AX, MAX_ERRNO
 	JCC  fail
+next:
 	ADDQ $40, BX
 	JMP  child
 fail:
 	NEGQ AX
+	CMPL 4(BX), $0
+	JEQ  fatal
+	CMPQ AX, $EPERM
+	JEQ  next
+	CMPQ AX, $EACCES
+	JEQ  next
+fatal:
 	MOVQ AX, 0(R12)
 end:
 	MOVL $SYS_exit_group, AX
