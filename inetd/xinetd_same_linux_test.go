@@ -882,6 +882,34 @@ FAIL: s5002 process_limit from=127.0.0.1`,
 127.0.0.1:6001: refused`,
 	},
 	{
+		name: "inetd_compat and hosts.deny",
+		args: []string{"-inetd_compat"},
+		conf: unlisted(5001, "/bin/cat"),
+		do: func(x *xinetd) {
+			put(x.t, "/etc/hosts.deny", "chargen srv.say: 127.0.0.2\n", 0o644)
+			defer put(x.t, "/etc/hosts.deny", "", 0o644)
+			put(x.t, "/etc/inetd.conf", "upper stream tcp nowait root /run/srv/srv.say srv.say from inetd.conf\n"+
+				"chargen stream tcp nowait root internal\necho dgram udp wait root internal\n", 0o644)
+			defer os.Remove("/etc/inetd.conf")
+			x.hup()
+			x.ask("127.0.0.2>127.0.0.1:6001", "")
+			x.packet("127.0.0.2>127.0.0.1:7", "hello")
+			for _, from := range []string{"127.0.0.1", "127.0.0.2"} {
+				c, err := dialFrom("tcp", from, "127.0.0.1:19")
+				if err != nil {
+					x.t.Fatal(err)
+				}
+				x.see("chargen serves %s: %v", from, alive(c))
+				c.Close()
+			}
+		},
+		want: `
+127.0.0.2>127.0.0.1:6001: "from inetd.conf\n"
+127.0.0.2>127.0.0.1:7: "hello"
+chargen serves 127.0.0.1: true
+chargen serves 127.0.0.2: false`,
+	},
+	{
 		name: "options of Debian's init script, and of none",
 		args: []string{"-inetd_compat", "-inetd_ipv6", "-stayalive", "-reuse", "-shutdownprocs", "5", "-limit", "-1", "-nonsense", "-syslog", "nowhere"},
 		conf: unlisted(5001, "/bin/cat"),

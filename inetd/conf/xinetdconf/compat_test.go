@@ -20,6 +20,8 @@ func TestCompat(t *testing.T) {
 	}
 	quoted := smtp()
 	quoted.Args = []string{"cat", "two words"}
+	local := smtp()
+	local.Proto, local.Name, local.Port, local.Unix = "unix", "/run/smtp", 0, &conf.Unix{Mode: 0o600}
 	limited := smtp()
 	limited.User, limited.Limits, limited.SndBuf = "33", conf.Limits{Rate: 5, SourceRate: 3}, 4096
 	list, errs := Parse("x", []byte("defaults\n{\nbanner = /etc/banner\nnice = 5\nv6only = yes\n}\n"), testEnv(t), Source{}, limited)
@@ -40,7 +42,8 @@ func TestCompat(t *testing.T) {
 		{own("bind = 127.0.0.1\n"), smtp(), []string{"127.0.0.1 /bin/own [own] 0 0"}, []string{"c:7: warning: service smtp: service smtp of line 1 of x has its port, and stands"}},
 		{own("disable = yes\n"), smtp(), []string{" /bin/cat [cat -u] 0 0"}, nil},
 		{"defaults\n{\nbind = 127.0.0.1\ninstances = 3\nlog_on_success = PID\n}\n", smtp(), []string{"127.0.0.1 /bin/cat [cat -u] 3 4"}, nil},
-		{"defaults\n{\nbind = 127.0.0.1\ninstances = 3\n}\n", quoted, []string{"127.0.0.1 /bin/cat [cat two words] 0 0"}, []string{`c:7: warning: server_args: the defaults do not hold for it: there are no quotes in the syntax, which "two words" needs`}},
+		{"defaults\n{\nbind = 127.0.0.1\ninstances = 3\n}\n", quoted, []string{"127.0.0.1 /bin/cat [cat two words] 3 0"}, nil},
+		{"defaults\n{\nbind = 127.0.0.1\ninstances = 3\nlog_on_success = PID\n}\n", local, []string{" /bin/cat [cat -u] 3 4"}, nil},
 		{"defaults\n{\ndisabled = smtp\n}\n", smtp(), nil, nil},
 		{"defaults\n{\ndisabled = smtp\n}\n", quoted, nil, nil},
 		{"defaults\n{\nenabled = telnet\n}\n", smtp(), nil, []string{`x:3:11: warning: enabled: no service has the id "telnet"`}},
@@ -65,6 +68,31 @@ func TestCompat(t *testing.T) {
 		}
 		if !ok {
 			t.Errorf("%q: errors\n%v\nwant\n%s", tt.text, errs, strings.Join(tt.errs, "\n"))
+		}
+	}
+}
+
+// hosts.allow and hosts.deny are asked for built-ins: programs have tcpd.
+func TestCompatLibwrap(t *testing.T) {
+	service := func(name string, typ conf.Socktype, proto string, argv ...string) *conf.Service {
+		s := &conf.Service{Name: name, Port: 1, Socktype: typ, Proto: proto, User: "root"}
+		if s.Internal = name; len(argv) > 0 {
+			s.Internal, s.Program, s.Args = "", argv[0], argv[1:]
+		}
+		return s
+	}
+	for _, tt := range []struct {
+		s    *conf.Service
+		want string
+	}{
+		{service("time", conf.Stream, "tcp"), "time"},
+		{service("time", conf.Dgram, "udp"), "time"},
+		{service("ftp", conf.Stream, "tcp", "/bin/cat", "in.ftpd", "-l"), ""},
+		{service("ftp", conf.Stream, "tcp", "/usr/sbin/tcpd", "in.ftpd", "-l"), ""},
+	} {
+		list, errs := Parse("x", nil, testEnv(t), Source{}, tt.s)
+		if len(list) != 1 || list[0].Xinetd.Libwrap != tt.want {
+			t.Errorf("%s %s: asked for as %v, %v, want %q", tt.s.Label(), tt.s.Program, list, errs, tt.want)
 		}
 	}
 }

@@ -214,7 +214,7 @@ func (p *parser) service(b *block, def *draft) *draft {
 	switch {
 	case b.bad || p.errs.Errors() > before:
 	case b.compat != nil:
-		p.compatible(d)
+		d.compatible()
 	default:
 		p.finish(d)
 	}

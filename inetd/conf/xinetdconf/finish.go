@@ -284,8 +284,7 @@ func (p *parser) program(d *draft, s *conf.Service) {
 	default:
 		s.Program, s.Args = d.server, append([]string{path.Base(d.server)}, d.args...)
 	}
-	// Of a connection to an RPC service only its server learns the client.
-	if d.flags&flagNoLibwrap == 0 && (s.RPC == nil || s.Socktype != conf.Stream) {
+	if d.flags&flagNoLibwrap == 0 && libwrapped(s) {
 		s.Xinetd.Libwrap = d.libwrap
 		if d.libwrap == "" {
 			s.Xinetd.Libwrap = libwrapName(s)

@@ -201,7 +201,8 @@ func nameInArgs(s *conf.Service) bool {
 	return s.Program != "" && len(s.Args) > 0 && s.Args[0] != path.Base(s.Program)
 }
 
-// libwrapped says whether a service asks libwrap unless told not to.
+// libwrapped says whether a service asks libwrap unless told not to. Of a
+// connection to an RPC service only its server learns the client.
 func libwrapped(s *conf.Service) bool { return s.RPC == nil || s.Socktype != conf.Stream }
 
 func yesNo(b bool) string {

@@ -65,7 +65,7 @@ func Parse(file string, text []byte, env *conf.Env, src Source, compat ...*conf.
 	p := &parser{env: env, src: src, seen: map[string]bool{file: true}}
 	p.file(file, text)
 	for _, s := range compat {
-		p.compat(s)
+		p.blocks = append(p.blocks, &block{kind: service, name: s.Name, pos: s.Pos, compat: s})
 	}
 	services := p.services()
 	p.errs.Sort()
@@ -135,7 +135,7 @@ type block struct {
 	unread   []word        // first words of lines that could not be read
 	bad      bool          // it has an error in its form
 	cut      bool          // the end of the file came first
-	compat   *conf.Service // of inetd.conf(5), which the block says in other words
+	compat   *conf.Service // of inetd.conf(5); the block has no lines
 	misnamed bool          // it may be meant for the defaults
 }
 
