@@ -64,6 +64,9 @@ func (d *draft) inapplicable(s *conf.Service) {
 			}
 		}
 	}
+	if x := s.Xinetd; s.Internal != "" || x.Redirect != nil { // nothing is started
+		x.Groups, x.Umask, x.Nice, x.Rlimits, x.PassEnv, x.Env = false, nil, 0, nil, nil, nil
+	}
 	var items conf.LogItems
 	if s.Wait || s.Socktype != conf.Stream || s.Proto != "tcp" {
 		items |= conf.LogUserID

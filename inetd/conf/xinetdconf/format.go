@@ -116,7 +116,7 @@ func (f *formatter) attributes(s *conf.Service, host string) {
 	x := s.Xinetd
 	if x == nil {
 		// As inetd serves it.
-		x = &conf.Xinetd{ID: f.newID(s), Groups: true}
+		x = &conf.Xinetd{ID: f.newID(s), Groups: s.Internal == ""}
 	}
 	if x.ID != s.Name {
 		f.put("id", x.ID)
