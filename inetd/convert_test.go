@@ -351,6 +351,25 @@ func TestConvertToInetd(t *testing.T) {
 	}
 }
 
+// A name that services(5) does not have needs its port in both syntaxes, said to
+// be UNLISTED or not.
+func TestConvertUnlisted(t *testing.T) {
+	t.Parallel()
+	text := block("nobody-has-it", "port = 7001", "socket_type = stream", "wait = no", "user = root", "server = /bin/cat", "groups = yes", "flags = NOLIBWRAP")
+	const want = "7001 stream tcp nowait.0/0/0/0 root /bin/cat cat"
+	out, said, status := converted(t, "inetd.conf", "xinetd.conf", text)
+	if out != want+"\n" || status != 0 {
+		t.Errorf("line = %q, %d, want %q\n%s", out, status, want, said)
+	}
+	if got := understood(t, "inetd.conf", out); !slices.Equal(got, []string{want}) {
+		t.Errorf("read again = %q, want %q", got, want)
+	}
+	out, _, _ = converted(t, "xinetd.conf", "xinetd.conf", text)
+	if !strings.Contains(out, "UNLISTED") {
+		t.Errorf("block = %s\nwithout UNLISTED", out)
+	}
+}
+
 // labelOf is how messages name the service of a line.
 func labelOf(line string) string {
 	host, _, ok := strings.Cut(line, ":7001 ")

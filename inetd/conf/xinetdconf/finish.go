@@ -317,6 +317,7 @@ func (p *parser) known(d *draft, s *conf.Service) {
 	switch port, _, ok := p.env.Port(s.Name, s.Proto); {
 	case !ok:
 		p.errs.Warnf(d.pos("port"), "port", "%s/%s is not in services(5): xinetd wants type = UNLISTED", s.Name, s.Proto)
+		s.Xinetd.Unlisted = true
 	case ok && port != s.Port:
 		p.errs.Errorf(d.pos("port"), "port", "services(5) has port %d for %s/%s; another one needs type = UNLISTED", port, s.Name, s.Proto)
 	}
