@@ -368,6 +368,11 @@ func TestConvertUnlisted(t *testing.T) {
 	if !strings.Contains(out, "UNLISTED") {
 		t.Errorf("block = %s\nwithout UNLISTED", out)
 	}
+	// Behind a number a built-in has its name, with options too.
+	out, _, _ = converted(t, "inetd.conf", "xinetd.conf", block("echo", "type = INTERNAL UNLISTED", "port = 7001", "socket_type = stream", "wait = no", "server_args = -I 60"))
+	if want := "7001 stream tcp nowait.0/0/0/0 root internal echo -I 60\n"; out != want {
+		t.Errorf("line = %q, want %q", out, want)
+	}
 }
 
 // labelOf is how messages name the service of a line.

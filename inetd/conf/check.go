@@ -139,7 +139,8 @@ func (e *Env) checkName(s *Service, at func(string) Pos, l *ErrorList) {
 // checkInternal finds which built-in is meant: the one that the first argument
 // names (FreeBSD writes one), else that of the service's name or its official
 // name. Most inetds know no arguments of a built-in and read none, so what is
-// no name of one costs no service that has the name.
+// no name of one costs no service that has the name; options are not to be
+// lost.
 func (e *Env) checkInternal(s *Service, at func(string) Pos, l *ErrorList) {
 	if s.Internal == "" {
 		return
@@ -149,38 +150,44 @@ func (e *Env) checkInternal(s *Service, at func(string) Pos, l *ErrorList) {
 		return
 	}
 	var names []string
-	if len(s.Args) > 0 {
+	named := len(s.Args) > 0 && !strings.HasPrefix(s.Args[0], "-")
+	if named {
 		names = append(names, s.Args[0])
 	}
-	if len(s.Args) == 0 || !strings.HasPrefix(s.Args[0], "-") { // options are not to be lost
-		names = append(names, s.Name)
-		if s.Xinetd != nil {
-			names = append(names, strings.ToLower(s.Name)) // as in xinetd
-		}
-		if _, official, ok := e.Port(s.Name, s.Proto); ok {
-			names = append(names, official)
-		} else if s.Port != 0 {
-			names = append(names, e.PortName(s.Port, s.Proto))
-		}
+	names = append(names, s.Name)
+	if s.Xinetd != nil {
+		names = append(names, strings.ToLower(s.Name)) // as in xinetd
 	}
-	for i, n := range names {
-		if e.Internal(n, s.Socktype) {
-			s.Internal = n
-			if i > 0 && len(s.Args) > 0 {
-				l.Warnf(at(FieldArgs), FieldArgs, "%q names no built-in service: it and what follows is ignored, and %s served", s.Args[0], n)
-				s.Args = nil
-			}
-			if err := e.InternalArgs(n, s.Args); err != nil {
-				l.Errorf(at(FieldArgs), FieldArgs, "%w", err)
-			}
-			return
+	internal := func(name string) bool { return e.Internal(name, s.Socktype) }
+	i := slices.IndexFunc(names, internal)
+	if i < 0 { // not before: to ask for a name may take its time
+		names = append(names, e.official(s))
+		i = slices.IndexFunc(names, internal)
+	}
+	if i < 0 {
+		hint := ""
+		if !named && s.Xinetd == nil {
+			hint = ": another may be named behind internal"
 		}
+		l.Errorf(at(FieldProgram), FieldProgram, "there is no internal %s service %q%s", s.Socktype, names[0], hint)
+		return
 	}
-	hint := ""
-	if len(s.Args) == 0 && s.Xinetd == nil {
-		hint = ": another may be named behind internal"
+	s.Internal = names[i]
+	if named && i > 0 {
+		l.Warnf(at(FieldArgs), FieldArgs, "%q names no built-in service: it and what follows is ignored, and %s served", s.Args[0], s.Internal)
+		s.Args = nil
 	}
-	l.Errorf(at(FieldProgram), FieldProgram, "there is no internal %s service %q%s", s.Socktype, names[0], hint)
+	if err := e.InternalArgs(s.Internal, s.Args); err != nil {
+		l.Errorf(at(FieldArgs), FieldArgs, "%w", err)
+	}
+}
+
+// official is what services(5) calls a service, or its port.
+func (e *Env) official(s *Service) string {
+	if _, name, ok := e.Port(s.Name, s.Proto); ok || s.Port == 0 {
+		return name
+	}
+	return e.PortName(s.Port, s.Proto)
 }
 
 func (e *Env) checkWait(s *Service, at func(string) Pos, l *ErrorList) {

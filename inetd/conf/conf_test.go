@@ -167,3 +167,37 @@ func TestClashes(t *testing.T) {
 		}
 	}
 }
+
+// A built-in that the entry names needs no database, which may be slow to say
+// that it does not know a name.
+func TestInternalNamed(t *testing.T) {
+	asked := ""
+	env := Env{
+		Port:         func(name, _ string) (uint16, string, bool) { asked = name; return 0, "", false },
+		PortName:     func(uint16, string) string { return "echo" },
+		Internal:     func(name string, _ Socktype) bool { return name == "echo" },
+		InternalArgs: func(string, []string) error { return nil },
+	}
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string // that is asked for
+	}{
+		{"7007", []string{"echo"}, ""},
+		{"echo", nil, ""},
+		{"echo", []string{"-I", "60"}, ""},
+		{"7007", []string{"-I", "60"}, "7007"},
+		{"my-echo", nil, "my-echo"},
+	} {
+		asked = ""
+		s := &Service{Name: tt.name, Socktype: Stream, Proto: "tcp", Port: 7007, User: "root", Internal: "internal", Args: tt.args}
+		var l ErrorList
+		env.checkInternal(s, func(string) Pos { return Pos{} }, &l)
+		if len(l) > 0 || s.Internal != "echo" || !slices.Equal(s.Args, tt.args) {
+			t.Errorf("%s %q is the built-in %q with %q, %v", tt.name, tt.args, s.Internal, s.Args, l)
+		}
+		if asked != tt.want {
+			t.Errorf("%s %q: services(5) is asked for %q, want %q", tt.name, tt.args, asked, tt.want)
+		}
+	}
+}

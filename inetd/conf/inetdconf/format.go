@@ -49,19 +49,25 @@ func Format(s *conf.Service) string {
 	}
 	if s.Internal != "" {
 		f = append(f, "internal")
-		if len(s.Args) == 0 && s.Xinetd != nil && s.Xinetd.Unlisted {
-			f = append(f, s.Internal)
-		}
 	} else {
 		f = append(f, quote(s.Program))
 	}
-	for _, a := range s.Args {
+	for _, a := range arguments(s) {
 		f = append(f, quote(a))
 	}
 	if s.Off {
 		f[0] = offMark + " " + f[0]
 	}
 	return strings.Join(f, " ")
+}
+
+// arguments has a built-in's name in front of its options where its service is
+// printed as a number.
+func arguments(s *conf.Service) []string {
+	if s.Internal == "" || s.Xinetd == nil || !s.Xinetd.Unlisted || len(s.Args) > 0 && !strings.HasPrefix(s.Args[0], "-") {
+		return s.Args
+	}
+	return append([]string{s.Internal}, s.Args...)
 }
 
 func serviceField(s *conf.Service) string {
@@ -261,9 +267,9 @@ func keyValues(s *conf.Service) string {
 		exec = "internal"
 	}
 	opt("exec", escaped(exec))
-	if len(s.Args) > 0 {
-		words := make([]string, len(s.Args))
-		for i, a := range s.Args {
+	if args := arguments(s); len(args) > 0 {
+		words := make([]string, len(args))
+		for i, a := range args {
 			words[i] = escaped(a)
 		}
 		opt("args", strings.Join(words, " "))

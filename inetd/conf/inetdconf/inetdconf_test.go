@@ -262,7 +262,10 @@ func TestProblems(t *testing.T) {
 		{"auth stream tcp nowait root internal auth -r #comment\n", []string{`1:46: warning: arguments: a comment starts in the first column: "#comment" and what follows is ignored`}, 1},
 		{"daytime stream tcp nowait root internal internal\n", []string{`1:41: warning: arguments: "internal" names no built-in service: it and what follows is ignored, and daytime served`}, 1},
 		{"13 dgram udp wait root internal /usr/sbin/discard x\n", []string{`1:33: warning: arguments: "/usr/sbin/discard" names no built-in service: it and what follows is ignored, and daytime served`}, 1},
-		{"auth stream tcp nowait root internal -r\n", []string{`1:29: program: there is no internal stream service "-r"`}, 0},
+		{"auth stream tcp nowait root internal -r\n", nil, 1},
+		{"heute stream tcp nowait root internal -I 60\n", nil, 1},
+		{"echo stream tcp nowait root internal -I -bad\n", []string{"1:38: arguments: unknown option -bad"}, 0},
+		{"ftp stream tcp nowait root internal -r\n", []string{`1:28: program: there is no internal stream service "ftp": another may be named behind internal`}, 0},
 		{"heute stream tcp nowait root internal\n7777 stream tcp nowait root internal echo\n13 dgram udp wait root internal\n", nil, 3},
 		{"auth dgram udp wait root internal auth\n", []string{`1:1: service: "auth" is neither a port number nor in /etc/services for udp`, `1:26: program: there is no internal dgram service "auth"`}, 0},
 

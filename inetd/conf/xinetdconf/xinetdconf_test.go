@@ -220,6 +220,7 @@ func TestKinds(t *testing.T) {
 		{"service echo\n{\ntype = INTERNAL\nsocket_type = stream\nwait = no\n}", conf.Service{Name: "echo", Proto: "tcp", Port: 7, Internal: "echo", Xinetd: &conf.Xinetd{Libwrap: "echo"}}},
 		{"service echo\n{\ntype = INTERNAL\nprotocol = udp\nwait = yes\n}", conf.Service{Name: "echo", Proto: "udp", Port: 7, Internal: "echo", Xinetd: &conf.Xinetd{Libwrap: "echo"}}},
 		{"service e2\n{\ntype = INTERNAL UNLISTED\nport = 7007\nserver_args = echo\nprotocol = udp\nwait = yes\n}", conf.Service{Name: "e2", Proto: "udp", Port: 7007, Internal: "echo", Args: []string{"echo"}, Xinetd: &conf.Xinetd{Libwrap: "e2"}}},
+		{"service echo\n{\ntype = INTERNAL\nsocket_type = stream\nwait = no\nserver_args = -I 60\n}", conf.Service{Name: "echo", Proto: "tcp", Port: 7, Internal: "echo", Args: []string{"-I", "60"}, Xinetd: &conf.Xinetd{Libwrap: "echo"}}},
 		{entry("x", "type = TCPMUX UNLISTED"), conf.Service{Name: "x", Proto: "tcp", Mux: conf.MuxSelf, Program: "/bin/cat", Args: []string{"cat"}, Xinetd: &conf.Xinetd{Libwrap: "cat"}}},
 		{entry("x", "type = TCPMUXPLUS UNLISTED"), conf.Service{Name: "x", Proto: "tcp", Mux: conf.MuxPlus, Program: "/bin/cat", Args: []string{"cat"}, Xinetd: &conf.Xinetd{Libwrap: "cat"}}},
 		{entry("rstatd", "type = RPC", "protocol = tcp", "rpc_version = 2-4"), conf.Service{Name: "rstatd", Proto: "tcp", RPC: &conf.RPC{Program: 100001, Low: 2, High: 4}, Program: "/bin/cat", Args: []string{"cat"}, Xinetd: &conf.Xinetd{}}},
