@@ -168,10 +168,12 @@ func TestConvertToXinetd(t *testing.T) {
 		{
 			line: "tcpmux/+go stream tcp nowait root /bin/cat cat",
 			want: "service go { type=TCPMUXPLUS UNLISTED; socket_type=stream; protocol=tcp; wait=no; user=root; server=/bin/cat; }",
+			lost: []string{"service: tcpmux/go: nobody reaches it: there is no tcpmux entry"},
 		},
 		{
 			line: "tcpmux/own stream tcp nowait root /bin/cat cat",
 			want: "service own { type=TCPMUX UNLISTED; socket_type=stream; protocol=tcp; wait=no; user=root; server=/bin/cat; }",
+			lost: []string{"service: tcpmux/own: nobody reaches it: there is no tcpmux entry"},
 		},
 		// RPC, which itox takes a unix path for.
 		{

@@ -99,7 +99,9 @@ func (ld *loader) load() (*config, error) {
 			svc.Hosts = ld.opts.hosts
 		}
 	}
-	for _, svc := range conf.Clashes(all, &cfg.problems) {
+	all = conf.Clashes(all, &cfg.problems)
+	conf.Muxless(conf.On(all), &cfg.problems)
+	for _, svc := range all {
 		if svc.Off {
 			cfg.services = append(cfg.services, svc)
 			continue
@@ -407,9 +409,10 @@ func (sp *spec) owner(db *names.DB) {
 	}
 }
 
-// resolve fails if there is no address at all.
+// resolve fails if there is no address at all. Those of an entry of tcpmux are
+// the ones that its clients may have asked.
 func (ld *loader) resolve(sp *spec, db *names.DB) error {
-	if sp.Mux != conf.NoMux {
+	if sp.Mux != conf.NoMux && len(sp.Hosts) == 0 {
 		return nil
 	}
 	a := sock.Addr{Type: socktypes[sp.Socktype]}

@@ -2,7 +2,7 @@ package main
 
 import (
 	"cmp"
-	"maps"
+	"net/netip"
 	"slices"
 
 	"inetd/inetd/conf"
@@ -31,20 +31,42 @@ func (s *server) muxAsk(c conn, j *job, talk *services.Conn) {
 }
 
 // muxGo hands a tcpmux client to the entry it asked for, under that entry's
-// own rules and limits. Only entries of tcpmux can be had.
+// own rules and limits. Only entries of tcpmux can be had, and those with hosts
+// only by a client that came to one of these.
 func (s *server) muxGo(c conn, name string) {
+	here := sock.Local(c.fd).Addr().Unmap()
 	if name == "help" {
-		names := slices.Sorted(maps.Keys(s.mux))
+		var names []string
+		for name, e := range s.mux {
+			if e.muxAt(here) {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
 		sock.Last(c.fd, services.AppendMuxHelp(nil, names))
 		return
 	}
 	e := s.mux[name]
-	if e == nil || e.resting || e.tally.Full() {
+	if e == nil {
 		sock.Last(c.fd, []byte(services.MuxRefused))
 		return
 	}
 	c.e, c.log = e, nil
-	s.screen(c)
+	switch {
+	case !e.muxAt(here):
+		s.deny(c, failAddress, "not served at the address that was asked")
+	case e.resting:
+		s.refuseClient(c, "the service rests")
+	case e.tally.Full():
+		s.deny(c, failService, "more than "+limitText(e.limits.Children)+" servers at a time")
+	default:
+		s.screen(c)
+	}
+}
+
+// muxAt says whether clients at an address of this host may have e.
+func (e *entry) muxAt(here netip.Addr) bool {
+	return len(e.Hosts) == 0 || slices.ContainsFunc(e.addrs, func(a sock.Addr) bool { return a.At(here) })
 }
 
 // muxReady is called when e's server is about to start: the daemon answers for

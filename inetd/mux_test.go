@@ -136,6 +136,7 @@ tcpmux/+free stream tcp nowait.0 $me $self srv.say free
 	wantMux(t, p, "two\r\n", muxRefused)
 	d.log.wait(t, 0, `tcpmux/two server failing \(looping\), service terminated for 10 min`)
 	wantMux(t, p, "two\r\n", muxRefused)
+	d.log.wait(t, 0, `tcpmux/two: refused 127\.0\.0\.1:\d+: the service rests`)
 	wantMux(t, p, "free\r\n", "+Go\r\nfree\n")
 
 	c := dial(t, "tcp4", local(p))
@@ -145,6 +146,7 @@ tcpmux/+free stream tcp nowait.0 $me $self srv.say free
 		t.Fatalf("answer = %q, %v", got, err)
 	}
 	wantMux(t, p, "one\r\n", muxRefused)
+	d.log.wait(t, 0, `tcpmux/one: refused 127\.0\.0\.1:\d+: more than 1 servers at a time`)
 	c.Close()
 	d.log.wait(t, 0, "tcpmux/one: .*exit status 0")
 	wantMux(t, p, "one\r\nx", "+Go\r\nx")
@@ -161,6 +163,46 @@ tcpmux/+free stream tcp nowait.0 $me $self srv.say free
 	d.hup()
 	d.log.wait(t, mark, "tcpmux/two: back in service")
 	wantMux(t, p, "two\r\n", "+Go\r\ntwo\n")
+}
+
+// Hosts of an entry behind tcpmux are those at which its clients may ask for it.
+func TestMuxHosts(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	d := start(t, in(muxLine+`tcpmux/+all stream tcp nowait $me $self srv.say all
+127.0.0.2:tcpmux/+two stream tcp nowait $me $self srv.say two
+[::1],127.0.0.3:tcpmux/+three stream tcp nowait $me $self srv.say three
+0.0.0.0:tcpmux/+v4 stream tcp nowait $me $self srv.say v4
+[::]:tcpmux/+v6 stream tcp nowait $me $self srv.say v6
+nowhere.invalid:tcpmux/+nowhere stream tcp nowait $me $self srv.say nowhere
+`, p))
+	for _, tt := range []struct{ at, send, want string }{
+		{"127.0.0.1", "all", "+Go\r\nall\n"},
+		{"127.0.0.1", "v4", "+Go\r\nv4\n"},
+		{"127.0.0.1", "v6", muxRefused},
+		{"127.0.0.1", "two", muxRefused},
+		{"127.0.0.2", "two", "+Go\r\ntwo\n"},
+		{"127.0.0.3", "two", muxRefused},
+		{"127.0.0.3", "three", "+Go\r\nthree\n"},
+		{"127.0.0.1", "three", muxRefused},
+		{"127.0.0.1", "nowhere", muxRefused},
+		{"127.0.0.1", "help", "all\r\nv4\r\n"},
+		{"127.0.0.2", "help", "all\r\ntwo\r\nv4\r\n"},
+	} {
+		if got, err := ask("tcp4", fmt.Sprintf("%s:%d", tt.at, p), tt.send+"\r\n"); got != tt.want || err != nil {
+			t.Errorf("%s at %s = %q, %v, want %q", tt.send, tt.at, got, err, tt.want)
+		}
+	}
+	d.log.wait(t, 0, `127\.0\.0\.2:tcpmux/two: refused 127\.0\.0\.1:\d+: not served at the address that was asked`)
+
+	// They may change, and xinetd's bind is such a host.
+	d.reload(in(muxLine+"127.0.0.1:tcpmux/+two stream tcp nowait $me $self srv.say two\n", p))
+	wantMux(t, p, "two\r\n", "+Go\r\ntwo\n")
+	mux := block("tcpmux", "type = INTERNAL UNLISTED", fmt.Sprint("port = ", p), "socket_type = stream", "wait = no", "flags = IPv4")
+	for bind, want := range map[string]string{"127.0.0.1": "+Go\r\ntwo", "127.0.0.2": muxRefused} {
+		d.reload(mux + block("two", "type = TCPMUXPLUS", "socket_type = stream", "wait = no", in("user = $me"), "server = /bin/cat", "bind = "+bind))
+		wantMux(t, p, "two\r\ntwo", want)
+	}
 }
 
 // An xinetd ran all services behind tcpmux as root.

@@ -217,6 +217,7 @@ func (s *server) settle() {
 		e.listeners = nil
 		if e.Mux != conf.NoMux {
 			s.mux[strings.ToLower(e.Name)] = e
+			continue
 		}
 		for _, a := range e.addrs {
 			if want[a] != nil {
@@ -337,8 +338,8 @@ func (sp *spec) named(s *conf.Service) bool {
 // replaces says whether a new service is an old one at another place: it has the
 // id, or wants an address that the old one has in its way.
 func (sp *spec) replaces(old *spec) bool {
-	return sp.named(old.Service) || slices.ContainsFunc(sp.addrs, func(a sock.Addr) bool {
-		return slices.ContainsFunc(old.addrs, a.Meets)
+	return sp.named(old.Service) || sp.Mux == conf.NoMux && slices.ContainsFunc(sp.addrs, func(a sock.Addr) bool {
+		return old.Mux == conf.NoMux && slices.ContainsFunc(old.addrs, a.Meets)
 	})
 }
 

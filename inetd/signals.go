@@ -6,6 +6,8 @@ import (
 	"os/signal"
 
 	"golang.org/x/sys/unix"
+
+	"inetd/inetd/conf"
 )
 
 // signals makes signals posted functions: nothing is done inside a handler.
@@ -60,13 +62,16 @@ func (s *server) dump() {
 		case e.tally.Full():
 			state = "full"
 		}
-		open := 0
+		sockets, open := len(e.addrs), 0
+		if e.Mux != conf.NoMux {
+			sockets = 0
+		}
 		for _, l := range e.listeners {
 			if l.fd >= 0 {
 				open++
 			}
 		}
-		line := fmt.Sprintf("%s: %s, %d of %d sockets open, %d servers running (%s)", e.label, state, open, len(e.addrs), e.tally.Running(), e.Pos)
+		line := fmt.Sprintf("%s: %s, %d of %d sockets open, %d servers running (%s)", e.label, state, open, sockets, e.tally.Running(), e.Pos)
 		s.log.info("%s", line)
 		text = append(text, line+"\n"...)
 	}

@@ -202,6 +202,9 @@ func (e *Env) checkWait(s *Service, at func(string) Pos, l *ErrorList) {
 			l.Warnf(at(FieldWait), FieldWait, "datagrams of internal services are answered at once, the limits are without effect")
 		}
 		s.Wait = false
+	case s.Mux != NoMux && s.Wait && s.Xinetd == nil:
+		l.Warnf(at(FieldWait), FieldWait, "a tcpmux service is always nowait") // as in NetBSD
+		s.Wait = false
 	case s.Mux != NoMux && s.Wait:
 		l.Errorf(at(FieldWait), FieldWait, "a tcpmux service is nowait")
 	case !s.Wait && (s.Socktype == Raw || s.Socktype == RDM):
@@ -337,6 +340,14 @@ func Clashes(services []*Service, l *ErrorList) []*Service {
 		}
 	}
 	return kept
+}
+
+// Muxless warns, once, of services of tcpmux where nothing asks for their names.
+func Muxless(services []*Service, l *ErrorList) {
+	i := slices.IndexFunc(services, func(s *Service) bool { return s.Mux != NoMux })
+	if i >= 0 && !slices.ContainsFunc(services, func(s *Service) bool { return s.Mux == NoMux && s.Internal == "tcpmux" }) {
+		l.Warnf(services[i].Pos, FieldService, "%s: nobody reaches it: there is no tcpmux entry", services[i].Label())
+	}
 }
 
 func line(p, seenFrom Pos) string {

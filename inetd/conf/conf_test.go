@@ -201,3 +201,30 @@ func TestInternalNamed(t *testing.T) {
 		}
 	}
 }
+
+func TestMuxless(t *testing.T) {
+	entry := func(name string, mux Mux, internal string) *Service {
+		return &Service{Pos: Pos{"f", len(name), 0}, Name: name, Socktype: Stream, Proto: "tcp", Mux: mux, Internal: internal}
+	}
+	echo, a, bb := entry("echo", NoMux, "echo"), entry("a", MuxPlus, ""), entry("bb", MuxSelf, "")
+	for _, tt := range []struct {
+		in   []*Service
+		want string
+	}{
+		{nil, ""},
+		{[]*Service{echo}, ""},
+		{[]*Service{echo, a, bb}, "f:1: warning: service: tcpmux/a: nobody reaches it: there is no tcpmux entry"},
+		{[]*Service{a, bb, entry("tcpmux", NoMux, "tcpmux")}, ""},
+		{[]*Service{entry("tcpmux", MuxPlus, "tcpmux")}, "f:6: warning: service: tcpmux/tcpmux: nobody reaches it: there is no tcpmux entry"},
+	} {
+		var l ErrorList
+		Muxless(tt.in, &l)
+		got := ""
+		for _, e := range l {
+			got += e.Error()
+		}
+		if got != tt.want {
+			t.Errorf("Muxless of %d services = %q, want %q", len(tt.in), got, tt.want)
+		}
+	}
+}

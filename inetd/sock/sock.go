@@ -75,6 +75,15 @@ func (a Addr) domain() int {
 	return unix.AF_INET6
 }
 
+// At says whether what is sent to an address of this host comes to a.
+func (a Addr) At(ip netip.Addr) bool {
+	own := a.IP.Addr()
+	if own.IsUnspecified() {
+		return ip.IsValid() && (a.Mapped || own.Is4() == ip.Is4())
+	}
+	return own.WithZone("") == ip.WithZone("") && zoneID(own.Zone()) == zoneID(ip.Zone())
+}
+
 func (a Addr) sockaddr() unix.Sockaddr {
 	if a.Path != "" {
 		return &unix.SockaddrUnix{Name: a.Path}

@@ -607,3 +607,34 @@ func TestAddrString(t *testing.T) {
 		}
 	}
 }
+
+func TestAt(t *testing.T) {
+	mapped := Addr{Type: Stream, IP: netip.MustParseAddrPort("[::]:80"), Mapped: true}
+	for _, tt := range []struct {
+		a    Addr
+		ip   string
+		want bool
+	}{
+		{addr(Stream, "127.0.0.1:80"), "127.0.0.1", true},
+		{addr(Stream, "127.0.0.1:80"), "127.0.0.2", false},
+		{addr(Stream, "127.0.0.1:80"), "::1", false},
+		{addr(Stream, "0.0.0.0:80"), "127.0.0.1", true},
+		{addr(Stream, "0.0.0.0:80"), "::1", false},
+		{addr(Stream, "[::]:80"), "::1", true},
+		{addr(Stream, "[::]:80"), "127.0.0.1", false},
+		{mapped, "127.0.0.1", true},
+		{mapped, "::1", true},
+		{addr(Stream, "[fe80::1%1]:80"), "fe80::1%1", true},
+		{addr(Stream, "[fe80::1%1]:80"), "fe80::1%2", false},
+		{addr(Stream, "[fe80::1%1]:80"), "fe80::1", false},
+	} {
+		if got := tt.a.At(netip.MustParseAddr(tt.ip)); got != tt.want {
+			t.Errorf("%v at %s = %v, want %v", tt.a, tt.ip, got, tt.want)
+		}
+	}
+	for _, a := range []Addr{addr(Stream, "[::]:80"), addr(Stream, "0.0.0.0:80"), mapped} {
+		if a.At(netip.Addr{}) { // of a unix-domain socket
+			t.Errorf("%v at no address = true", a)
+		}
+	}
+}

@@ -77,9 +77,9 @@ func serviceField(s *conf.Service) string {
 	}
 	switch {
 	case s.Mux == conf.MuxSelf:
-		return "tcpmux/" + name
+		name = "tcpmux/" + name
 	case s.Mux == conf.MuxPlus:
-		return "tcpmux/+" + name
+		name = "tcpmux/+" + name
 	case s.Unix != nil:
 		if s.Unix.User == "" && s.Unix.Group == "" && s.Unix.Mode == 0o666 {
 			return name

@@ -400,13 +400,20 @@ func (p *parser) socktype(d *draft, w word) {
 	}
 }
 
-// service reads [host[,host…]:]name[/versions], or the path of a unix socket
-// with FreeBSD's :user:group:mode: in front.
+// service reads [host[,host…]:]name[/versions] or [host…:]tcpmux/[+]name, or
+// the path of a unix socket with FreeBSD's :user:group:mode: in front.
 func (p *parser) service(d *draft, w word) {
-	name := w.text
 	if d.Proto == "unix" {
 		p.unix(d, w)
 		return
+	}
+	d.Hosts = p.hosts
+	name := w.text
+	front, _, _ := strings.Cut(name, "/") // a name of tcpmux may have a colon
+	if i := strings.LastIndexByte(front, ':'); i >= 0 {
+		d.Hosts, _ = p.hostList(name[:i], w.pos)
+		name = name[i+1:]
+		d.at[conf.FieldHost] = w.pos
 	}
 	for _, m := range []struct {
 		prefix string
@@ -419,12 +426,6 @@ func (p *parser) service(d *draft, w word) {
 			}
 			return
 		}
-	}
-	d.Hosts = p.hosts
-	if i := strings.LastIndexByte(name, ':'); i >= 0 {
-		d.Hosts, _ = p.hostList(name[:i], w.pos)
-		name = name[i+1:]
-		d.at[conf.FieldHost] = w.pos
 	}
 	if d.RPC != nil {
 		name = p.rpcVersions(d, name, w.pos)

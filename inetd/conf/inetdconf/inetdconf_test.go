@@ -230,6 +230,7 @@ func TestProblems(t *testing.T) {
 		{"tcpmux/+Help stream tcp nowait root /bin/cat\n", []string{"1:1: warning: service: tcpmux answers help itself, so nobody reaches this service"}, 1},
 		{"tcpmux/echo stream tcp nowait root internal\n", []string{"1:1: warning: service: an internal service does not say the + that clients of tcpmux wait for: write tcpmux/+echo"}, 1},
 		{"tcpmux/+echo stream tcp nowait root internal\n", nil, 1},
+		{"tcpmux/x stream tcp wait root /bin/cat\n", []string{"1:21: warning: wait/nowait: a tcpmux service is always nowait"}, 1},
 
 		// Users.
 		{"echo stream tcp nowait nosuch internal\n", nil, 1},
@@ -286,8 +287,8 @@ func TestProblems(t *testing.T) {
 		{"rstatd/1-2000 dgram rpc/udp wait root /bin/cat\n", []string{"1:1: service: an rpc service has at most 256 versions"}, 0},
 		{"nosuchd/1 dgram rpc/udp wait root /bin/cat\n", []string{`1:1: service: "nosuchd" is neither in rpc(5) nor a program number`}, 0},
 		{"tcpmux/ stream tcp nowait root /bin/cat\n", []string{"1:1: service: a tcpmux name has 1 to 255 bytes"}, 0},
-		{"tcpmux/x stream tcp wait root /bin/cat\n", []string{"1:21: wait/nowait: a tcpmux service is nowait"}, 0},
-		{"tcpmux/x dgram udp wait root /bin/cat\n", []string{"1:16: protocol: a tcpmux service is stream tcp", "1:20: wait/nowait: a tcpmux service is nowait"}, 0},
+		{"tcpmux/x dgram udp nowait root /bin/cat\n", []string{"1:16: protocol: a tcpmux service is stream tcp", "1:20: warning: wait/nowait: nowait on a dgram service: each client gets a server with a socket of its own"}, 0},
+		{"10.0.0.1,:tcpmux/x stream tcp nowait root /bin/cat\n", []string{`1:1: host: an address is empty in "10.0.0.1,"`}, 0},
 
 		// Lines.
 		{"\xef\xbb\xbfftp stream tcp nowait root /bin/cat\n", []string{"1: warning: the file starts with a byte order mark, which is ignored"}, 1},
@@ -371,4 +372,28 @@ func TestUnpairedQuotes(t *testing.T) {
 // active leaves those out that are switched off.
 func active(services []*conf.Service, errs conf.ErrorList) ([]*conf.Service, conf.ErrorList) {
 	return conf.On(services), errs
+}
+
+// A tcpmux service has the hosts in front of it, of a line host: and of bind, and
+// what is printed keeps them. Its name may have a colon.
+func TestMuxHosts(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{
+		{"tcpmux/+x stream tcp nowait root /bin/cat\n", "tcpmux/+x"},
+		{"127.0.0.1:tcpmux/+x stream tcp nowait root /bin/cat\n", "127.0.0.1:tcpmux/+x"},
+		{"10.0.0.1,[::1]:tcpmux/x stream tcp nowait root /bin/cat\n", "10.0.0.1,[::1]:tcpmux/x"},
+		{"localhost:\ntcpmux/+x:y stream tcp nowait root /bin/cat\n", "localhost:tcpmux/+x:y"},
+		{"localhost:\n*:tcpmux/+x stream tcp nowait root /bin/cat\n", "tcpmux/+x"},
+		{"tcpmux/+x on bind = ::1, protocol = tcp, wait = no, user = root, exec = /bin/cat;\n", "[::1]:tcpmux/+x"},
+	} {
+		for _, text := range []string{tt.text, tt.want + " stream tcp nowait root /bin/cat cat\n"} {
+			services, errs := parse(text)
+			if len(errs) > 0 || len(services) != 1 {
+				t.Errorf("Parse(%q) = %s", text, show(services, errs))
+				continue
+			}
+			if got, want := Format(services[0]), tt.want+" stream tcp nowait root /bin/cat cat"; got != want {
+				t.Errorf("Parse(%q) = %q, want %q", text, got, want)
+			}
+		}
+	}
 }

@@ -79,6 +79,8 @@ func unsayable(s *conf.Service) (field, why string) {
 	switch {
 	case s.Proto == "unix":
 		return "protocol", "there are no unix-domain sockets in the syntax"
+	case s.Mux != conf.NoMux && len(s.Hosts) > 1:
+		return "bind", "it takes one address, and a name of tcpmux one service"
 	case s.Socktype == conf.RDM:
 		return "socket_type", "there is no rdm in the syntax"
 	}
