@@ -88,6 +88,7 @@ type inquiry struct {
 	ident  bool          // asks for the user
 	log    func(syslog.Priority, string)
 	shell  *libwrap.Shell // as whom the rules' commands run
+	conn   libwrap.Conn   // for the rules' other actions
 
 	rule    string           // of only_from and no_access, if they refuse
 	request *libwrap.Request // nil without access control
@@ -127,6 +128,7 @@ func (s *server) screen(c conn) {
 		}
 		q.log = s.wrapLog(e)
 		q.shell = e.shell
+		q.conn = c.client()
 		q.request.Run = q.shell.Run
 		if v, ok := s.tables.CheckNow(q.request); ok && !acts(v) {
 			q.verdict = v
@@ -206,7 +208,7 @@ func (q *inquiry) ask(c conn, tables *libwrap.Tables) {
 	}
 	if q.request != nil && q.verdict == nil {
 		q.verdict = tables.Check(ctx, q.request)
-		p := libwrap.Performer{Conn: c.client(), Log: q.log, Run: q.shell.Run}
+		p := libwrap.Performer{Conn: q.conn, Log: q.log, Run: q.shell.Run}
 		q.err = p.Perform(ctx, q.verdict)
 		q.done = true
 		if q.err != nil || !q.verdict.Allowed && !q.verdict.Delegated {
@@ -411,8 +413,17 @@ func (s *server) unhold(c conn) {
 
 // client is the connection as actions touch it, nil where there is none yet.
 func (c conn) client() libwrap.Conn {
-	if !c.own {
+	switch {
+	case !c.own:
 		return nil
+	case c.e.Mux != conf.NoMux || c.e.Internal == "tcpmux":
+		return silent{libwrap.FD(c.fd)}
 	}
 	return libwrap.FD(c.fd)
 }
+
+// silent is a connection of tcpmux: the first that its client reads is + or -,
+// and no banner.
+type silent struct{ libwrap.FD }
+
+func (silent) Write(p []byte) (int, error) { return len(p), nil }

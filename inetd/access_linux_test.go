@@ -505,7 +505,10 @@ func TestAccessEdit(t *testing.T) {
 // Datagrams, built-ins and tcpmux know rules too.
 func TestAccessOfOthers(t *testing.T) {
 	isolated(t, func(t *testing.T) {
-		wrappedHost(t, "ALL: 127.0.0.2\ntcpmux: ALL\nw05: ALL: twist /bin/echo twisted\n", "ALL: ALL\n")
+		// The banners are for nobody: clients of tcpmux wait for + or -.
+		wrappedHost(t, "cat: 127.0.0.2: banners /run/banners\nALL: 127.0.0.2\ntcpmux: ALL: banners /run/banners\nw05: ALL: twist /bin/echo twisted\n", "cat: ALL: banners /run/banners\nALL: ALL\n")
+		put(t, "/run/banners/cat", "Hello\n", 0o644)
+		put(t, "/run/banners/tcpmux", "Hello\n", 0o644)
 		d := start(t, in("7001 dgram udp4 wait.0 root $self srv.datagrams 1\n"+
 			"7002 dgram udp4 nowait.0 root $self srv.datagrams 1\n"+
 			"echo stream tcp4 nowait.0 root internal\necho dgram udp4 wait root internal\n"+
