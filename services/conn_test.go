@@ -184,6 +184,29 @@ func TestDiscardTrickle(t *testing.T) {
 	}
 }
 
+// The idle time counts from the last byte, also where discard finds that byte
+// only when the time is over.
+func TestDiscardIdleSinceByte(t *testing.T) {
+	t.Parallel()
+	c, peer := connect(t, "tcp4")
+	c.Idle = 2 * time.Second
+	if _, err := peer.Write([]byte{0}); err != nil {
+		t.Fatal(err)
+	}
+	done := serve("discard", c)
+	time.Sleep(100 * time.Millisecond) // discard waits by now
+	start := time.Now()
+	if _, err := peer.Write([]byte{0}); err != nil {
+		t.Fatal(err)
+	}
+	if err := ended(t, done); !errors.Is(err, os.ErrDeadlineExceeded) || c.In != 2 {
+		t.Errorf("discard = %v after %d bytes, want %v after 2", err, c.In, os.ErrDeadlineExceeded)
+	}
+	if d := time.Since(start); d < c.Idle-10*time.Millisecond || d > c.Idle*3/2 {
+		t.Errorf("discard ended %v after the last byte, want %v", d, c.Idle)
+	}
+}
+
 // A connection that is never idle long enough to wait outlives its idle limit.
 func TestBusyOutlivesIdle(t *testing.T) {
 	t.Parallel()

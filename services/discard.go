@@ -13,18 +13,25 @@ func discard(c *Conn) error {
 	if _, err := c.start(limitOptions); err != nil {
 		return err
 	}
+	last := time.Now() // when something came
 	take := func(fd uintptr) { c.n, c.err = retry(func() (int, error) { return drain(int(fd)) }) }
+	set := func(time.Time) error { return c.f.SetReadDeadline(c.limit(last)) }
 	try := func(fd uintptr) bool {
 		take(fd)
-		return c.err != syscall.EAGAIN || !c.park(c.f.SetReadDeadline)
+		return c.err != syscall.EAGAIN || !c.park(set)
 	}
 	c.rc.Control(func(fd uintptr) { wakeLate(int(fd)) })
 	for {
 		err := c.wait(c.rc.Read, try)
+		late := time.Duration(0)
 		if errors.Is(err, os.ErrDeadlineExceeded) && c.alive() {
 			// Idle, or is there something too small to be woken for?
-			if c.rc.Control(take); c.err != syscall.EAGAIN {
-				err = c.plain(c.f.SetDeadline(c.limit(time.Now())))
+			cerr := c.rc.Control(func(fd uintptr) {
+				take(fd)
+				late = sinceData(int(fd))
+			})
+			if c.err != syscall.EAGAIN {
+				err = c.plain(cerr)
 			}
 		}
 		if err == nil {
@@ -33,6 +40,7 @@ func discard(c *Conn) error {
 		if err != nil || c.n == 0 {
 			return err
 		}
+		last = time.Now().Add(-late)
 		c.In += int64(c.n)
 	}
 }

@@ -2,6 +2,7 @@ package services
 
 import (
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,3 +25,12 @@ func drain(fd int) (int, error) {
 // it pays, or the peer is done. A reader that copies nothing is otherwise
 // faster than any sender and woken for every segment, which halves the rate.
 func wakeLate(fd int) { syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_RCVLOWAT, 256<<10) }
+
+// sinceData is for how long nothing has come on fd.
+func sinceData(fd int) time.Duration {
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil { // a unix-domain socket, which is not woken late
+		return 0
+	}
+	return time.Duration(info.Last_data_recv) * time.Millisecond
+}
