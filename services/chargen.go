@@ -56,7 +56,7 @@ func chargen(c *Conn) error {
 		return !c.park(c.f.SetWriteDeadline)
 	}
 	for {
-		err := c.wait(c.rc.Write, try)
+		err := c.send(try)
 		if err == nil {
 			err = c.err
 		}

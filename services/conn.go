@@ -164,10 +164,23 @@ func (c *Conn) park(set func(time.Time) error) bool {
 	return c.err == nil
 }
 
+// send is wait for a try that writes. What a peer has not taken when the time is
+// over would stay in the kernel, up to megabytes of it for minutes: the close
+// that follows resets the connection.
+func (c *Conn) send(try func(uintptr) bool) error {
+	err := c.wait(c.rc.Write, try)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.rc.Control(func(fd uintptr) {
+			syscall.SetsockoptLinger(int(fd), syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+		})
+	}
+	return err
+}
+
 // Write sends all of p, waiting within the limits of c.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.out, c.err = p, nil
-	err := c.wait(c.rc.Write, c.onWrite)
+	err := c.send(c.onWrite)
 	n := len(p) - len(c.out)
 	c.Out += int64(n)
 	c.out = nil

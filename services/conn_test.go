@@ -138,6 +138,20 @@ func TestStalledPeer(t *testing.T) {
 	}
 }
 
+// What a peer has not taken by then is not left with the kernel: the connection
+// is reset.
+func TestStalledPeerReset(t *testing.T) {
+	t.Parallel()
+	c, peer := connect(t, "tcp4")
+	c.Idle = 100 * time.Millisecond
+	if err := ended(t, serve("chargen", c)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("chargen to a stalled peer = %v, want %v", err, os.ErrDeadlineExceeded)
+	}
+	if n, err := io.Copy(io.Discard, peer); n == 0 || !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a stalled peer of chargen finds %d bytes and %v, want some and %v", n, err, syscall.ECONNRESET)
+	}
+}
+
 // Many short exchanges take longer than the idle limit, which none of the
 // waits reaches; only the lifetime ends the connection.
 func TestLife(t *testing.T) {
