@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"time"
 
 	"inetd/inetd/names"
 	"inetd/inetd/sock"
@@ -93,18 +95,26 @@ var tooManyReplies = fmt.Sprintf("more than %d answers a second, or the %dth, wi
 // accounts tells the auth service of users, those of getent(1) too.
 type accounts struct{}
 
-func (accounts) ByUID(uid uint32) (services.Account, error) {
-	a, err := account(strconv.FormatUint(uint64(uid), 10))
+func (accounts) ByUID(uid uint32, until time.Time) (services.Account, error) {
+	a, err := account(strconv.FormatUint(uint64(uid), 10), until)
 	if err == nil && a.UID != uid { // a name that looks like a number
 		return services.Account{}, services.ErrNoAccount
 	}
 	return a, err
 }
 
-func (accounts) ByName(name string) (services.Account, error) { return account(name) }
+func (accounts) ByName(name string, until time.Time) (services.Account, error) {
+	a, err := account(name, until)
+	if err == nil && a.Name != name && strings.Trim(name, "+0123456789") == "" { // somebody's number
+		return services.Account{}, services.ErrNoAccount
+	}
+	return a, err
+}
 
-func account(key string) (services.Account, error) {
-	a, err := names.New().Account(key)
+func account(key string, until time.Time) (services.Account, error) {
+	db := names.New()
+	db.Until = until
+	a, err := db.Account(key)
 	if errors.Is(err, names.ErrNoUser) {
 		err = services.ErrNoAccount
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"inetd/services"
 )
 
 // What somebody else has put in the place of a socket is not the daemon's to
@@ -140,4 +143,38 @@ func TestFullDisk(t *testing.T) {
 		d.signal(syscall.SIGTERM)
 		<-d.done
 	})
+}
+
+// A name service that does not answer keeps no client of auth for longer than
+// its -t, and nobody is said not to be there for that.
+func TestIdentNameService(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		getent := needProgram(t, "getent")
+		put(t, "/etc/passwd", "nobody:x:65534:65534::/:/bin/false\n", 0o644)
+		put(t, "/run/getent", "#!/bin/sh\nexec sleep 1000\n", 0o755)
+		if err := unix.Mount("/run/getent", getent, "", unix.MS_BIND, ""); err != nil {
+			t.Skipf("no mount: %v", err)
+		}
+		start(t, "113 stream tcp4 nowait.0 0:0 internal auth -r -t 1\n")
+		c := dial(t, "tcp4", "127.0.0.1:113")
+		here, there := c.LocalAddr().(*net.TCPAddr).Port, 113
+		began := time.Now()
+		want := fmt.Sprintf("%d , %d : ERROR : UNKNOWN-ERROR\r\n", here, there)
+		if got, err := ask("tcp4", "127.0.0.1:113", fmt.Sprintf("%d,%d\r\n", here, there)); got != want || err != nil {
+			t.Errorf("auth = %q, %v, want %q", got, err, want)
+		}
+		if d := time.Since(began); d < time.Second || d > 8*time.Second {
+			t.Errorf("auth -t 1 answers after %v", d)
+		}
+	})
+}
+
+// The number of a user is nobody's name, and the name of one is taken.
+func TestAccountsByName(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]error{"root": nil, "0": services.ErrNoAccount, "+0": services.ErrNoAccount, "4294967296": services.ErrNoAccount, "nobody-is-called-that": services.ErrNoAccount} {
+		if a, err := (accounts{}).ByName(name, time.Now().Add(patience)); !errors.Is(err, want) || err == nil && a.Name != name {
+			t.Errorf("ByName(%q) = %v, %v, want %v", name, a, err, want)
+		}
+	}
 }

@@ -52,11 +52,11 @@ type Account struct {
 	Home     string
 }
 
-// Users finds accounts. The error is ErrNoAccount when there is none; with any
-// other error the user is hidden.
+// Users finds accounts, and gives up when until is there. The error is
+// ErrNoAccount when there is none; with any other error the user is hidden.
 type Users interface {
-	ByUID(uid uint32) (Account, error)
-	ByName(name string) (Account, error)
+	ByUID(uid uint32, until time.Time) (Account, error)
+	ByName(name string, until time.Time) (Account, error)
 }
 
 // ErrNoAccount is the error of Users for a uid or name nobody has.
@@ -72,7 +72,7 @@ func ident(c *Conn) error {
 		return err
 	}
 	// The time for the request is a limit on the whole conversation, the look
-	// at the user's files included.
+	// at accounts and at the user's files included.
 	if c.Life <= 0 || c.Life > o.timeout {
 		c.Life = o.timeout
 		if err := c.startClocks(); err != nil {
@@ -200,7 +200,7 @@ func identName(c *Conn, o *options, local, remote uint16) (name, token string) {
 		return "", identUnknown
 	}
 
-	acct, err := c.Users.ByUID(uid)
+	acct, err := c.Users.ByUID(uid, c.end)
 	switch {
 	case err == nil:
 	case !errors.Is(err, ErrNoAccount):
@@ -220,7 +220,7 @@ func identName(c *Conn, o *options, local, remote uint16) (name, token string) {
 		if err != nil || hidden {
 			return "", identHidden
 		}
-		if fake != "" && (o.anyname || !taken(c.Users, fake, o.uid)) {
+		if fake != "" && (o.anyname || !taken(c.Users, fake, o.uid, c.end)) {
 			name = fake
 		}
 	}
@@ -232,16 +232,16 @@ func identName(c *Conn, o *options, local, remote uint16) (name, token string) {
 
 // taken reports whether name is somebody's name, or somebody's number where
 // numbers are given out. When it cannot be found out, it is.
-func taken(users Users, name string, numbers bool) bool {
+func taken(users Users, name string, numbers bool, until time.Time) bool {
 	if numbers {
 		uid, err := strconv.ParseUint(name, 10, 32)
 		if err != nil {
 			return !errors.Is(err, strconv.ErrSyntax)
 		}
-		_, err = users.ByUID(uint32(uid))
+		_, err = users.ByUID(uint32(uid), until)
 		return !errors.Is(err, ErrNoAccount)
 	}
-	_, err := users.ByName(name)
+	_, err := users.ByName(name, until)
 	return !errors.Is(err, ErrNoAccount)
 }
 

@@ -105,7 +105,7 @@ func identTcpd(t *testing.T, tcpd, hostsAllow string) {
 
 		server := netip.MustParseAddrPort(ln.Addr().String())
 		name, err := libwrap.System{}.LookupUser(t.Context(), endpoint(client), endpoint(server))
-		acct, _ := identUsers.ByUID(uint32(uid))
+		acct, _ := identUsers.ByUID(uint32(uid), time.Time{})
 		if name != acct.Name || err != nil {
 			t.Errorf("libwrap's LookupUser of uid %d = %q, %v, want %q", uid, name, err, acct.Name)
 		}

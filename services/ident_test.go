@@ -157,7 +157,7 @@ func TestIdentBadArguments(t *testing.T) {
 // someUsers is a user database of its own.
 type someUsers []Account
 
-func (u someUsers) ByUID(uid uint32) (Account, error) {
+func (u someUsers) ByUID(uid uint32, _ time.Time) (Account, error) {
 	for _, a := range u {
 		if a.UID == uid {
 			return a, nil
@@ -166,7 +166,7 @@ func (u someUsers) ByUID(uid uint32) (Account, error) {
 	return Account{}, ErrNoAccount
 }
 
-func (u someUsers) ByName(name string) (Account, error) {
+func (u someUsers) ByName(name string, _ time.Time) (Account, error) {
 	for _, a := range u {
 		if a.Name == name {
 			return a, nil
@@ -177,8 +177,8 @@ func (u someUsers) ByName(name string) (Account, error) {
 
 type brokenUsers struct{}
 
-func (brokenUsers) ByUID(uint32) (Account, error)  { return Account{}, io.ErrUnexpectedEOF }
-func (brokenUsers) ByName(string) (Account, error) { return Account{}, io.ErrUnexpectedEOF }
+func (brokenUsers) ByUID(uint32, time.Time) (Account, error)  { return Account{}, io.ErrUnexpectedEOF }
+func (brokenUsers) ByName(string, time.Time) (Account, error) { return Account{}, io.ErrUnexpectedEOF }
 
 func TestTaken(t *testing.T) {
 	t.Parallel()
@@ -200,7 +200,7 @@ func TestTaken(t *testing.T) {
 		{brokenUsers{}, "mallory", false, true},
 		{brokenUsers{}, "7", true, true},
 	} {
-		if got := taken(test.users, test.name, test.numbers); got != test.want {
+		if got := taken(test.users, test.name, test.numbers, time.Time{}); got != test.want {
 			t.Errorf("taken(%q, %v) = %v, want %v", test.name, test.numbers, got, test.want)
 		}
 	}

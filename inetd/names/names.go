@@ -23,11 +23,12 @@ import (
 
 // A DB is one reading of the databases.
 type DB struct {
-	Dir string // "/etc", or elsewhere for tests
+	Dir   string    // "/etc", or elsewhere for tests
+	Until time.Time // getent(1) is not waited for any longer, if set, and never for more than 10 seconds
 
 	files  map[string][][]string // split lines
 	memo   map[string][]string   // answers of getent, nil for none
-	broken error                 // a file that is there and could not be read
+	broken error                 // of a file that is there and could not be read, or of getent
 	ports  map[portKey]*portEntry
 	named  map[namedKey]string
 	users  map[string][]string // found
@@ -95,7 +96,11 @@ func (d *DB) getent(database, key, sep string) []string {
 	if f, ok := d.memo[memo]; ok {
 		return f
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	until := time.Now().Add(10 * time.Second)
+	if !d.Until.IsZero() && d.Until.Before(until) {
+		until = d.Until
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), until)
 	defer cancel()
 	var f []string
 	cmd := exec.CommandContext(ctx, getentPath(), database, "--", key)
@@ -105,6 +110,8 @@ func (d *DB) getent(database, key, sep string) []string {
 		if g := cut(string(l), sep); len(g) > 1 {
 			f = g
 		}
+	} else if ctx.Err() != nil {
+		d.broken = fmt.Errorf("getent %s: %w", database, ctx.Err())
 	}
 	if d.memo == nil {
 		d.memo = make(map[string][]string)

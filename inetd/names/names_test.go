@@ -1,6 +1,8 @@
 package names
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func testDB() *DB { return &DB{Dir: "testdata"} }
@@ -237,5 +240,14 @@ func TestGetent(t *testing.T) {
 		if got := New().getent(tt.database, tt.key, tt.sep); !slices.Equal(got, want) {
 			t.Errorf("getent(%s, %s) = %q, want %q", tt.database, tt.key, got, want)
 		}
+	}
+}
+
+// Who is not found in time may be there.
+func TestUntil(t *testing.T) {
+	db := New()
+	db.Until = time.Now().Add(-time.Second)
+	if a, err := db.Account("nobody-is-called-that"); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrNoUser) {
+		t.Errorf("Account after the time = %v, %v, want %v", a, err, context.DeadlineExceeded)
 	}
 }
