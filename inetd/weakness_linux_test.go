@@ -691,7 +691,10 @@ func TestClosedDescriptors(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "listening", func() bool { return len(inodes(t, "tcp", p)) == 1 })
+			eventually(t, "listening, and its number", func() bool {
+				text, _ := os.ReadFile(pidFile)
+				return len(text) > 0 && len(inodes(t, "tcp", p)) == 1
+			})
 			pid := readPid(t, pidFile)
 			c := dial(t, "tcp4", local(p))
 			wantEcho(t, c, "hello\n")
