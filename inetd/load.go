@@ -516,7 +516,7 @@ func (ld *loader) lookup(host string, f conf.Family) ([]netip.Addr, error) {
 		return []netip.Addr{netip.IPv4Unspecified()}, nil
 	}
 	if ip, err := netip.ParseAddr(host); err == nil {
-		if ip = ip.Unmap(); !fits(ip, f) {
+		if ip = ip.Unmap(); !f.Has(ip) {
 			return nil, fmt.Errorf("%s is no address of the protocol's family", host)
 		}
 		return []netip.Addr{ip}, nil
@@ -536,7 +536,7 @@ func (ld *loader) lookup(host string, f conf.Family) ([]netip.Addr, error) {
 	}
 	var ips []netip.Addr
 	for _, ip := range all {
-		if ip = ip.Unmap(); fits(ip, f) {
+		if ip = ip.Unmap(); f.Has(ip) {
 			ips = append(ips, ip)
 		}
 	}
@@ -544,10 +544,6 @@ func (ld *loader) lookup(host string, f conf.Family) ([]netip.Addr, error) {
 		return nil, fmt.Errorf("%s has no address of the protocol's family", host)
 	}
 	return ips, nil
-}
-
-func fits(ip netip.Addr, f conf.Family) bool {
-	return f == conf.Both || f == conf.Mapped || f == conf.V4 && ip.Is4() || f == conf.V6 && ip.Is6()
 }
 
 // hasIPv6 says whether the kernel does: where it was built or started without,

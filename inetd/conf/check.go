@@ -59,6 +59,7 @@ func (e *Env) Check(s *Service, at func(field string) Pos, l *ErrorList) {
 	if l.Errors() == n { // a name means something for a protocol only
 		e.checkName(s, at, l)
 	}
+	checkHosts(s, at, l)
 	e.checkInternal(s, at, l)
 	e.checkWait(s, at, l)
 	e.checkIdentity(s, at, l)
@@ -134,6 +135,19 @@ func (e *Env) checkName(s *Service, at func(string) Pos, l *ErrorList) {
 		}
 		s.Port = port
 	}
+}
+
+// checkHosts finds an entry that no address will ever come for.
+func checkHosts(s *Service, at func(string) Pos, l *ErrorList) {
+	if len(s.Hosts) == 0 || s.Mux != NoMux {
+		return
+	}
+	for _, h := range s.Hosts {
+		if ip, err := netip.ParseAddr(h); err != nil || s.Family.Has(ip.Unmap()) {
+			return
+		}
+	}
+	l.Errorf(at(FieldHost), FieldHost, "%s is no address of the protocol's family", s.HostList())
 }
 
 // checkInternal finds which built-in is meant: the one that the first argument

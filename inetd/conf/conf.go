@@ -47,6 +47,11 @@ const (
 	Mapped               // tcp46, udp46: one IPv6 socket that takes IPv4 as well
 )
 
+// Has says whether an address is one of the family.
+func (f Family) Has(ip netip.Addr) bool {
+	return f == Both || f == Mapped || f == V4 && ip.Is4() || f == V6 && ip.Is6()
+}
+
 var families = []string{Both: "", V4: "4", V6: "6", Mapped: "46"}
 
 // A Max is a limit as a file gives it. The zero value means that the file says

@@ -325,7 +325,7 @@ func (p *parser) protocol(d *draft, w word) {
 			break
 		}
 	}
-	if d.Proto == "tcp" && rest == "tcp/ttcp" || strings.HasPrefix(rest, "faith/") {
+	if rest == "tcp/ttcp" || strings.HasPrefix(rest, "faith/") {
 		p.errs.Errorf(w.pos, conf.FieldProto, "%q: T/TCP and faith are gone from every kernel", rest)
 	}
 	for more {

@@ -204,6 +204,12 @@ func TestProblems(t *testing.T) {
 		{"ftp stream tcp,rcvbuf= nowait root /bin/cat\n", []string{`1:12: rcvbuf: "" is not a size from 1 to 1024m, with k or m after it`}, 0},
 		{"ftp stream tcp,rcvbuf=1025m nowait root /bin/cat\n", []string{`1:12: rcvbuf: "1025m" is not a size from 1 to 1024m, with k or m after it`}, 0},
 		{"ftp stream tcp,window=7 nowait root /bin/cat\n", []string{`1:12: protocol: "window=7": expected sndbuf=N or rcvbuf=N`}, 0},
+		{"ftp stream tcp/ttcp nowait root /bin/cat\n", []string{`1:12: protocol: "tcp/ttcp": T/TCP and faith are gone from every kernel`}, 0},
+		{"127.0.0.1:ftp stream tcp6 nowait root /bin/cat\n", []string{"1:1: host: 127.0.0.1 is no address of the protocol's family"}, 0},
+		{"[::1],[::2]:tftp dgram udp4 wait root /bin/cat\n", []string{"1:1: host: [::1],[::2] is no address of the protocol's family"}, 0},
+		{"127.0.0.1,[::1]:\nftp stream tcp4 nowait root /bin/cat\ntime stream tcp6 nowait root internal\n", nil, 2},
+		{"127.0.0.1,localhost:ftp stream tcp6 nowait root /bin/cat\n", nil, 1},
+		{"127.0.0.1:ftp stream tcp46 nowait root /bin/cat\n", nil, 1},
 		{"ftp stream faith/tcp6 nowait root /bin/cat\n", []string{`1:12: protocol: "faith/tcp6": T/TCP and faith are gone from every kernel`}, 0},
 
 		// wait and its limits.
