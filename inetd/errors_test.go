@@ -189,9 +189,10 @@ func TestDirectory(t *testing.T) {
 	a, b, c := freePort(t), freePort(t), freePort(t)
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"b.conf": in("%d stream tcp nowait $me $self srv.say b\n", b),
-		"a.conf": in("%d stream tcp nowait $me $self srv.say a\n", a),
-		"a.orig": in("%d stream tcp nowait $me $self srv.say orig\n", c),
+		"b.conf":  in("%d stream tcp nowait $me $self srv.say b\n", b),
+		"a.conf":  in("%d stream tcp nowait $me $self srv.say a\n", a),
+		"a.orig":  in("%d stream tcp nowait $me $self srv.say orig\n", c),
+		".a.conf": in("%d stream tcp nowait $me $self srv.say hidden\n", c),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -159,7 +159,7 @@ func expand(args []string) ([]string, error) {
 		slices.Sort(in)
 		xinetd := filepath.Base(a) == "xinetd.d"
 		for _, name := range in {
-			if xinetd && xinetdconf.Included(name) || !xinetd && strings.HasSuffix(name, ".conf") {
+			if xinetd && xinetdconf.Included(name) || !xinetd && strings.HasSuffix(name, ".conf") && name[0] != '.' {
 				files = append(files, filepath.Join(a, name))
 			}
 		}

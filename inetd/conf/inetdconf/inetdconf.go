@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -160,6 +161,7 @@ func (p *parser) include(words []word) {
 		pat.text = filepath.Join(filepath.Dir(p.name), pat.text)
 	}
 	names, err := p.src.Glob(pat.text)
+	names = slices.DeleteFunc(names, func(name string) bool { return hidden(name, pat.text) })
 	if err != nil || len(names) == 0 {
 		if err == nil {
 			err = fmt.Errorf("no file matches %s", pat.text)
@@ -181,6 +183,20 @@ func (p *parser) include(words []word) {
 		}
 		p.file(name, text, p.hosts)
 	}
+}
+
+// hidden says that glob(3) would not have found a name, one with a leading dot
+// that the pattern does not write: what editors and packagers leave behind.
+func hidden(name, pattern string) bool {
+	for name != "" && pattern != "" {
+		dir, base := path.Split(name)
+		pdir, pbase := path.Split(pattern)
+		if strings.HasPrefix(base, ".") && !strings.HasPrefix(pbase, ".") {
+			return true
+		}
+		name, pattern = strings.TrimRight(dir, "/"), strings.TrimRight(pdir, "/")
+	}
+	return false
 }
 
 // A draft is a service on its way, with the places of its fields.

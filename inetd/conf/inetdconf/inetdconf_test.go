@@ -343,6 +343,48 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// TestIncludeHidden: a pattern finds what the shell's would.
+func TestIncludeHidden(t *testing.T) {
+	dir := t.TempDir()
+	for i, name := range []string{"a", ".a", "d/b", "d/.b", ".d/c", ".d/.c"} {
+		name = filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, fmt.Appendf(nil, "%d stream tcp nowait root internal echo\n", i+1), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ pattern, want string }{
+		{"[.a]*", "1"},
+		{"a*", "1"},
+		{".a*", "2"},
+		{".a", "2"},
+		{"*/*", "3"},
+		{"*/.b", "4"},
+		{"d/*", "3"},
+		{"d/.*", "4"},
+		{".d/*", "5"},
+		{".*/*", "5"},
+		{".*/.*", "6"},
+		{"./d//*", "3"},
+		{"x*", ""},
+		{"d/*.x", ""},
+	} {
+		for _, base := range []string{"", dir + "/"} {
+			text := ".include " + base + tt.pattern + "\n"
+			services, errs := Parse(filepath.Join(dir, "f"), []byte(text), env, Source{ReadFile: os.ReadFile, Glob: filepath.Glob})
+			var got []string
+			for _, s := range services {
+				got = append(got, s.Name)
+			}
+			if strings.Join(got, " ") != tt.want || (errs.Errors() == 0) != (tt.want != "") {
+				t.Errorf("%s has services %q, %v, want %s", text, got, errs, tt.want)
+			}
+		}
+	}
+}
+
 // TestUnpairedQuotes: as in Debian, where no quote means anything, and such a
 // word is printed so that it reads back.
 func TestUnpairedQuotes(t *testing.T) {
