@@ -5,6 +5,7 @@ package inetdconf
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"path"
@@ -308,7 +309,13 @@ func Hosts(text string) ([]string, error) {
 			return nil, fmt.Errorf("%q: brackets come in pairs around an IPv6 address", h)
 		}
 		h = strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")
-		if !isHost(h) {
+		if strings.Trim(h, "0123456789.") == "" { // no host name ends in a number
+			ip, ok := inetAton(h)
+			if !ok {
+				return nil, fmt.Errorf("%q is neither an address nor a host name", h)
+			}
+			h = ip.String()
+		} else if !isHost(h) {
 			return nil, fmt.Errorf("%q is neither an address nor a host name", h)
 		}
 		hosts = append(hosts, h)
@@ -322,6 +329,29 @@ func isHost(s string) bool {
 		return true
 	}
 	return len(s) <= 253 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == ""
+}
+
+// inetAton reads an IPv4 address as inet_aton(3) does: up to four numbers,
+// octal behind a 0, the last of which fills what is left.
+func inetAton(s string) (netip.Addr, bool) {
+	parts := strings.Split(s, ".")
+	last := len(parts) - 1
+	if last > 3 {
+		return netip.Addr{}, false
+	}
+	var addr uint32
+	for i, part := range parts {
+		bits := 8
+		if i == last {
+			bits = 32 - 8*i
+		}
+		n, err := strconv.ParseUint(part, 0, bits)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		addr |= uint32(n) << (32 - 8*i - bits)
+	}
+	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, addr))), true
 }
 
 // protocol reads [rpc/]proto[4|6|46][,sndbuf=N][,rcvbuf=N].

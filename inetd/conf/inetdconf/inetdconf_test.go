@@ -343,6 +343,42 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// TestHosts: addresses in every form of inet_aton(3), and what is none.
+func TestHosts(t *testing.T) {
+	for _, tt := range []struct{ text, want string }{ // "!" is an error
+		{"127.0.0.1", "127.0.0.1"},
+		{"127.1", "127.0.0.1"},
+		{"10.1.258", "10.1.1.2"},
+		{"10.65538", "10.1.0.2"},
+		{"2130706433", "127.0.0.1"},
+		{"4294967295", "255.255.255.255"},
+		{"0", "0.0.0.0"},
+		{"0177.0.0.01", "127.0.0.1"},
+		{"localhost,127.1,[::1]", "localhost 127.0.0.1 ::1"},
+		{"127.1,*", ""},
+		{"host1.2b", "host1.2b"},
+		{"1host", "1host"},
+		{"127.0.0.256", "!"},
+		{"256.1", "!"},
+		{"127.0.65536", "!"},
+		{"127.16777216", "!"},
+		{"4294967296", "!"},
+		{"127.0.0.1.", "!"},
+		{"1.2.3.4.5", "!"},
+		{"127..1", "!"},
+		{"127.0.0.08", "!"},
+	} {
+		got, err := Hosts(tt.text)
+		if tt.want == "!" {
+			if err == nil {
+				t.Errorf("Hosts(%s) = %q, want an error", tt.text, got)
+			}
+		} else if err != nil || strings.Join(got, " ") != tt.want {
+			t.Errorf("Hosts(%s) = %q, %v, want %s", tt.text, got, err, tt.want)
+		}
+	}
+}
+
 // TestIncludeHidden: a pattern finds what the shell's would.
 func TestIncludeHidden(t *testing.T) {
 	dir := t.TempDir()
