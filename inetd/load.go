@@ -211,7 +211,8 @@ func environment(db *names.DB) *conf.Env {
 			}
 			return err
 		},
-		DaemonDir: realDaemonDir,
+		FilterNote: sock.FilterNote,
+		DaemonDir:  realDaemonDir,
 		Internal: func(name string, t conf.Socktype) bool {
 			b := services.Lookup(name)
 			return b != nil && (t == conf.Stream && b.HasStream() || t == conf.Dgram && b.HasDatagram())
@@ -269,9 +270,6 @@ func interpreted(f io.Reader) error {
 func (ld *loader) prepare(svc *conf.Service, l *conf.ErrorList) (*spec, error) {
 	sp := &spec{Service: svc, label: svc.Label(), limits: svc.Limits.Or(ld.opts.limits), records: newRecords(svc)}
 	sp.opts = sock.Options{Backlog: ld.opts.backlog, SndBuf: svc.SndBuf, RcvBuf: svc.RcvBuf, Filter: svc.Filter, UID: -1, GID: -1}
-	if svc.Filter != "" {
-		l.Warnf(svc.Pos, conf.FieldSocktype, "accept filter %s: %s", svc.Filter, sock.FilterNote)
-	}
 	var err error
 	if sp.gate, err = newGate(svc, l); err != nil {
 		return nil, err
@@ -482,16 +480,16 @@ func (sp *spec) keep(old *spec) {
 }
 
 func (sp *spec) warnUnresolved(l *conf.ErrorList) {
-	field := conf.FieldHost
+	pos, field := sp.HostPos, conf.FieldHost
 	if sp.Xinetd != nil {
-		field = "bind"
+		pos, field = sp.Pos, "bind"
 	}
 	switch {
 	case sp.unresolved == nil:
 	case len(sp.addrs) == 0:
-		l.Warnf(sp.Pos, field, "%w: not served until there is", sp.unresolved)
+		l.Warnf(pos, field, "%w: not served until there is", sp.unresolved)
 	default:
-		l.Warnf(sp.Pos, field, "%w: served at the other hosts, and there as soon as there is", sp.unresolved)
+		l.Warnf(pos, field, "%w: served at the other hosts, and there as soon as there is", sp.unresolved)
 	}
 }
 

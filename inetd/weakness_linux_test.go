@@ -549,8 +549,8 @@ func TestNameServerDead(t *testing.T) {
 
 		put(t, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n", 0o644)
 		d := start(t, strings.ReplaceAll(text, ":777", ":778"))
-		d.log.wait(t, 0, `:1: warning: .*: lookup dead.example: .*: not served until there is`)
-		d.log.wait(t, 0, `:3: warning: .*: lookup dead.example: .*: served at the other hosts, and there as soon as there is`)
+		d.log.wait(t, 0, `:1:1: warning: .*: lookup dead.example: .*: not served until there is`)
+		d.log.wait(t, 0, `:3:1: warning: .*: lookup dead.example: .*: served at the other hosts, and there as soon as there is`)
 		wantAnswer(t, "tcp", "127.0.0.3:7788", "hello\n", "hello\n")
 		if got := d.hup(); !strings.HasSuffix(got, "0 added, 0 changed, 0 removed, 2 kept") {
 			t.Errorf("reload with hosts unknown = %q", got)

@@ -117,9 +117,10 @@ type Unix struct {
 
 // A Service is one entry of a configuration file.
 type Service struct {
-	Pos  Pos
-	Off  bool   // written and switched off: for who wants to know that it is not just gone
-	Name string // as written: a services(5) name, a decimal port, an rpc(5) name, a path or a tcpmux name
+	Pos     Pos
+	HostPos Pos    // of Hosts, or Pos
+	Off     bool   // written and switched off: for who wants to know that it is not just gone
+	Name    string // as written: a services(5) name, a decimal port, an rpc(5) name, a path or a tcpmux name
 
 	Hosts     []string // names or addresses; empty is every address
 	Socktype  Socktype

@@ -6,6 +6,7 @@ package inetdconf
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path"
@@ -50,9 +51,6 @@ func (p *parser) pos(l line, i int) conf.Pos {
 	return conf.Pos{File: p.name, Line: l.n, Col: l.col + i + 1}
 }
 
-// line is the place of a whole line.
-func (p *parser) line(n int) conf.Pos { return conf.Pos{File: p.name, Line: n} }
-
 // file reads one file; hosts is the default of the file that includes it.
 func (p *parser) file(name string, text []byte, hosts []string) {
 	defer func(name string, hosts []string) { p.name, p.hosts = name, hosts }(p.name, p.hosts)
@@ -61,7 +59,8 @@ func (p *parser) file(name string, text []byte, hosts []string) {
 	text = p.trimBOM(text)
 	ls, crlf := lines(text)
 	if crlf > 0 {
-		p.errs.Warnf(p.line(crlf), "", "lines end in CR LF; the CR is ignored")
+		l := ls[crlf-1]
+		p.errs.Warnf(p.pos(l, len(l.text)), "", "lines end in CR LF; the CR is ignored")
 	}
 	for i := 0; i < len(ls); {
 		i += p.entry(ls[i:])
@@ -71,7 +70,7 @@ func (p *parser) file(name string, text []byte, hosts []string) {
 func (p *parser) trimBOM(text []byte) []byte {
 	rest := bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
 	if len(rest) < len(text) {
-		p.errs.Warnf(p.line(1), "", "the file starts with a byte order mark, which is ignored")
+		p.errs.Warnf(p.pos(line{n: 1}, 0), "", "the file starts with a byte order mark, which is ignored")
 	}
 	return rest
 }
@@ -208,7 +207,7 @@ type draft struct {
 
 func (p *parser) newDraft(first word) *draft {
 	return &draft{
-		Service: &conf.Service{Pos: p.line(first.pos.Line), Off: p.off},
+		Service: &conf.Service{Pos: first.pos, Off: p.off},
 		at:      make(map[string]conf.Pos),
 	}
 }
@@ -226,6 +225,7 @@ func (p *parser) finish(d *draft, n int) {
 	if p.errs.Errors() == n {
 		p.env.Check(d.Service, d.pos, &p.errs)
 	}
+	d.HostPos = d.pos(conf.FieldHost)
 	if p.errs.Errors() == n {
 		p.services = append(p.services, d.Service)
 	}
@@ -289,8 +289,9 @@ func (p *parser) trailingComment(words []word) []word {
 func builtin(program word) bool { return program.text == "internal" && !program.quoted }
 
 func (p *parser) hostList(text string, pos conf.Pos) ([]string, bool) {
-	hosts, err := Hosts(text)
+	hosts, at, err := hosts(text)
 	if err != nil {
+		pos.Col += at
 		p.errs.Errorf(pos, conf.FieldHost, "%w", err)
 	}
 	return hosts, err == nil
@@ -298,29 +299,42 @@ func (p *parser) hostList(text string, pos conf.Pos) ([]string, bool) {
 
 // Hosts reads host[,host…]. It is empty for *, which is every address.
 func Hosts(text string) ([]string, error) {
-	var hosts []string
+	hosts, _, err := hosts(text)
+	return hosts, err
+}
+
+// hosts says as well which byte of text an error is about.
+func hosts(text string) (hosts []string, at int, err error) {
 	for _, h := range strings.Split(text, ",") {
-		switch {
-		case h == "*":
-			return nil, nil
-		case h == "", h == "[]":
-			return nil, fmt.Errorf("an address is empty in %q", text)
-		case strings.HasPrefix(h, "[") != strings.HasSuffix(h, "]"):
-			return nil, fmt.Errorf("%q: brackets come in pairs around an IPv6 address", h)
+		if h == "*" {
+			return nil, 0, nil
 		}
-		h = strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")
-		if strings.Trim(h, "0123456789.") == "" { // no host name ends in a number
-			ip, ok := inetAton(h)
-			if !ok {
-				return nil, fmt.Errorf("%q is neither an address nor a host name", h)
-			}
-			h = ip.String()
-		} else if !isHost(h) {
-			return nil, fmt.Errorf("%q is neither an address nor a host name", h)
+		host, err := host(h)
+		if err != nil {
+			return nil, at, err
 		}
-		hosts = append(hosts, h)
+		hosts = append(hosts, host)
+		at += len(h) + 1
 	}
-	return hosts, nil
+	return hosts, 0, nil
+}
+
+func host(h string) (string, error) {
+	switch {
+	case h == "", h == "[]":
+		return "", errors.New("an address is empty")
+	case strings.HasPrefix(h, "[") != strings.HasSuffix(h, "]"):
+		return "", fmt.Errorf("%q: brackets come in pairs around an IPv6 address", h)
+	}
+	h = strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")
+	ip, ok := inetAton(h)
+	switch {
+	case ok:
+		return ip.String(), nil
+	case strings.Trim(h, "0123456789.") == "", !isHost(h): // no host name ends in a number
+		return "", fmt.Errorf("%q is neither an address nor a host name", h)
+	}
+	return h, nil
 }
 
 // isHost keeps what cannot be one from being looked up for ever.
@@ -374,11 +388,14 @@ func (p *parser) protocol(d *draft, w word) {
 	if rest == "tcp/ttcp" || strings.HasPrefix(rest, "faith/") {
 		p.errs.Errorf(w.pos, conf.FieldProto, "%q: T/TCP and faith are gone from every kernel", rest)
 	}
+	at := w.pos
+	at.Col += len(proto) + 1
 	for more {
 		var opt string
 		opt, opts, more = strings.Cut(opts, ",")
 		key, val, _ := strings.Cut(opt, "=")
-		v := word{text: val, pos: w.pos}
+		v := word{text: val, pos: at}
+		v.pos.Col += min(len(key)+1, len(opt))
 		switch key {
 		case "sndbuf":
 			p.buffer(&d.SndBuf, key, v)
@@ -387,8 +404,9 @@ func (p *parser) protocol(d *draft, w word) {
 		case "tcp", "udp":
 			p.errs.Errorf(w.pos, conf.FieldProto, "%q: an entry has one protocol: write a line for each", w.text)
 		default:
-			p.errs.Errorf(w.pos, conf.FieldProto, "%q: expected sndbuf=N or rcvbuf=N", opt)
+			p.errs.Errorf(at, conf.FieldProto, "%q: expected sndbuf=N or rcvbuf=N", opt)
 		}
+		at.Col += len(opt) + 1
 	}
 }
 
@@ -432,10 +450,9 @@ func (p *parser) socktype(d *draft, w word) {
 		return
 	}
 	if hasFilter {
-		d.Filter, d.FilterArg, _ = strings.Cut(filter, ",")
-		if d.Filter == "" {
-			p.errs.Errorf(w.pos, conf.FieldSocktype, "the accept filter after : is missing")
-		}
+		at := w.pos
+		at.Col += len(w.text) - len(filter)
+		p.filter(d, word{text: filter, pos: at})
 	}
 	if hasMax {
 		n, err := number(max, maxCount)
@@ -444,6 +461,16 @@ func (p *parser) socktype(d *draft, w word) {
 		}
 		d.Limits.Children = conf.Max(n)
 	}
+}
+
+// filter reads name[,argument].
+func (p *parser) filter(d *draft, w word) {
+	d.Filter, d.FilterArg, _ = strings.Cut(w.text, ",")
+	if d.Filter == "" {
+		p.errs.Errorf(w.pos, conf.FieldSocktype, "the accept filter is missing")
+		return
+	}
+	p.errs.Warnf(w.pos, conf.FieldSocktype, "accept filter %s: %s", d.Filter, p.env.FilterNote)
 }
 
 // service reads [host[,host…]:]name[/versions] or [host…:]tcpmux/[+]name, or
@@ -459,7 +486,8 @@ func (p *parser) service(d *draft, w word) {
 	if i := strings.LastIndexByte(front, ':'); i >= 0 {
 		d.Hosts, _ = p.hostList(name[:i], w.pos)
 		name = name[i+1:]
-		d.at[conf.FieldHost] = w.pos
+		w.pos.Col += i + 1
+		d.at[conf.FieldService] = w.pos
 	}
 	for _, m := range []struct {
 		prefix string

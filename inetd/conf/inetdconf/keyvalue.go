@@ -3,6 +3,7 @@ package inetdconf
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -124,7 +125,7 @@ const many = 1 << 30
 var options = map[string]option{
 	"bind":         {1, 1, func(p *parser, d *draft, v []word) { d.Hosts, _ = p.hostList(v[0].text, v[0].pos) }},
 	"socktype":     {1, 1, func(p *parser, d *draft, v []word) { p.socktype(d, v[0]) }},
-	"acceptfilter": {1, 1, func(p *parser, d *draft, v []word) { d.Filter, d.FilterArg, _ = strings.Cut(v[0].text, ",") }},
+	"acceptfilter": {1, 1, func(p *parser, d *draft, v []word) { p.filter(d, v[0]) }},
 	"protocol":     {1, 1, func(p *parser, d *draft, v []word) { p.protocol(d, v[0]) }},
 	"sndbuf":       {1, 1, func(p *parser, d *draft, v []word) { p.buffer(&d.SndBuf, "sndbuf", v[0]) }},
 	"recvbuf":      {1, 1, func(p *parser, d *draft, v []word) { p.buffer(&d.RcvBuf, "recvbuf", v[0]) }},
@@ -232,7 +233,7 @@ func (p *parser) keys(sc *scanner, d *draft, values map[string][]word) error {
 			return err
 		}
 		if !ok {
-			return fmt.Errorf("%s: the entry has no ; before the end of the file", d.Pos)
+			return errNoEnd
 		}
 		if key.text == ";" && !key.quoted {
 			return nil
@@ -275,6 +276,8 @@ func (p *parser) keys(sc *scanner, d *draft, values map[string][]word) error {
 	}
 }
 
+var errNoEnd = errors.New("the entry has no ; before the end of the file")
+
 // values reads words up to a comma or semicolon.
 func (sc *scanner) values() (vs []word, end string, err error) {
 	for {
@@ -283,7 +286,7 @@ func (sc *scanner) values() (vs []word, end string, err error) {
 		case err != nil:
 			return nil, "", err
 		case !ok:
-			return nil, "", fmt.Errorf("the entry has no ; before the end of the file")
+			return nil, "", errNoEnd
 		case !w.quoted && (w.text == "," || w.text == ";"):
 			return vs, w.text, nil
 		case !w.quoted && w.text == "=":

@@ -183,7 +183,7 @@ func TestFromInetdConf(t *testing.T) {
 			continue
 		}
 		text, back, lost := again(t, env, services)
-		if got, want := strings.TrimSpace(lines(lost)), tt.lost; strings.TrimPrefix(got, "x:1: warning: ") != want {
+		if got, want := strings.TrimSpace(lines(lost)), tt.lost; strings.TrimPrefix(got, "x:1:1: warning: ") != want {
 			t.Errorf("Format of %q loses\n%s, want\n%s", tt.line, got, want)
 		}
 		if got := brief(text); got != tt.want {
@@ -221,7 +221,7 @@ func served(t testing.TB, line string, got, want *conf.Service) {
 	t.Helper()
 	flat := func(s *conf.Service) conf.Service {
 		c := *s
-		c.Pos, c.Limits, c.Xinetd, c.SndBuf, c.Filter, c.Class = conf.Pos{}, conf.Limits{}, nil, 0, "", ""
+		c.Pos, c.HostPos, c.Limits, c.Xinetd, c.SndBuf, c.Filter, c.Class = conf.Pos{}, conf.Pos{}, conf.Limits{}, nil, 0, "", ""
 		if slices.Equal(c.Hosts, []string{"::"}) {
 			c.Hosts, c.Family = nil, conf.V6
 		}
