@@ -312,7 +312,12 @@ func TestProblems(t *testing.T) {
 		{"ftp stream tcp nowait root /bin/sh sh -c 'echo hello\n", []string{"1:42: warning: the quote ' has no end on this line: it is taken as it stands"}, 1},
 		{"ftp stream tcp nowait root /bin/sh \"sh\n\tx\"\n", []string{
 			"1:36: warning: the quote \" has no end on this line: it is taken as it stands", "2:2: warning: indented line read as continuation of the entry above",
-			"2:3: warning: the quote \" has no end on this line: it is taken as it stands"}, 1},
+			"2:3: warning: the quote \" within a word is taken as it stands: NetBSD takes it for one"}, 1},
+		{"ftp stream tcp nowait root /bin/echo echo it's a don't\n", []string{
+			"1:45: warning: the quote ' within a word is taken as it stands: NetBSD takes it for one",
+			"1:53: warning: the quote ' within a word is taken as it stands: NetBSD takes it for one"}, 1},
+		{"ftp stream tcp nowait root /bin/echo echo 'a'b\"\"' 'x''y'\n", []string{
+			"1:47: warning: the quote \" within a word is taken as it stands: NetBSD takes it for one"}, 1},
 		{"ftp stream tcp nowait root /bin/cat a\x00b\n", []string{"1:37: a word has a NUL byte in it"}, 0},
 		{"#@ in ipsec esp\n#@\n", []string{"1:1: warning: IPsec policies are not supported here; the line is ignored"}, 0},
 		{".include\n", []string{"1:1: .include takes one file name or pattern"}, 0},
@@ -431,9 +436,9 @@ func TestIncludeHidden(t *testing.T) {
 	}
 }
 
-// TestUnpairedQuotes: as in Debian, where no quote means anything, and such a
-// word is printed so that it reads back.
-func TestUnpairedQuotes(t *testing.T) {
+// TestQuotes: those that begin no word, and those without a second, are as in
+// Debian, where no quote means anything. What is printed reads back.
+func TestQuotes(t *testing.T) {
 	for _, tt := range []struct {
 		args, want string
 		printed    string
@@ -443,6 +448,12 @@ func TestUnpairedQuotes(t *testing.T) {
 		{`echo 5" o'clock`, `echo|5"|o'clock`, `echo "5"'"' "o'clock"`},
 		{`echo "it's here"`, `echo|it's here`, `echo "it's here"`},
 		{`echo 'a b' it's`, `echo|a b|it's`, `echo "a b" "it's"`},
+		{`echo it's a don't`, `echo|it's|a|don't`, `echo "it's" a "don't"`},
+		{`echo a="b c"`, `echo|a="b|c"`, `echo "a="'"'"b" "c"'"'`},
+		{`echo 'a b'c`, `echo|a bc`, `echo "a bc"`},
+		{`echo 'a b'c"d"`, `echo|a bc"d"`, `echo "a bc"'"'"d"'"'`},
+		{`echo "a "'"'"b' c"`, `echo|a "b' c`, `echo "a "'"'"b' c"`},
+		{`echo "a"'"b c`, `echo|a'"b|c`, `echo "a'"'"'"b" c`},
 		{`echo '`, `echo|'`, `echo "'"`},
 	} {
 		services, errs := parse("ftp stream tcp nowait root /bin/echo " + tt.args + "\n")

@@ -65,10 +65,11 @@ func (p *parser) typeset(w word, n int) bool {
 	return true
 }
 
-// split cuts a line into words at blanks. Quotes, single or double, may start
-// anywhere in a word, keep blanks together and are removed; there is no escape
-// (NetBSD's rule, which holds FreeBSD's and GNU's common cases). A quote that
-// has no second one on its line is an ordinary character, as all are in Debian.
+// split cuts a line into words at blanks. Quotes, single or double, that a word
+// begins with keep blanks together and are removed; there is no escape (FreeBSD's
+// rule). Behind the second another pair may follow, so that a word can have quotes
+// of both kinds in it. A quote within a word, as in don't, is an ordinary character,
+// and so is one that has no second on its line, as all are in Debian.
 func (p *parser) split(l line) []word {
 	words := make([]word, 0, 8)
 	var text []byte
@@ -80,22 +81,24 @@ func (p *parser) split(l line) []word {
 		}
 		w := word{pos: p.pos(l, i)}
 		text = text[:0]
-		for i < len(t) && !blank(t[i]) {
-			if q := t[i]; q == '"' || q == '\'' {
-				end := bytes.IndexByte(t[i+1:], q)
-				if end < 0 {
-					p.errs.Warnf(p.pos(l, i), "", "the quote %c has no end on this line: it is taken as it stands", q)
-					text = append(text, q)
-					i++
-					continue
-				}
-				text = append(text, t[i+1:i+1+end]...)
-				i += end + 2
-				w.quoted = true
-				continue
+		for i < len(t) && (t[i] == '"' || t[i] == '\'') {
+			end := bytes.IndexByte(t[i+1:], t[i])
+			if end < 0 {
+				p.errs.Warnf(p.pos(l, i), "", "the quote %c has no end on this line: it is taken as it stands", t[i])
+				break
 			}
-			text = append(text, t[i])
+			text = append(text, t[i+1:i+1+end]...)
+			i += end + 2
+			w.quoted = true
+		}
+		rest := i
+		for i < len(t) && !blank(t[i]) {
 			i++
+		}
+		text = append(text, t[rest:i]...)
+		if q := min(rest+1, i); bytes.ContainsAny(t[q:i], `"'`) {
+			q += bytes.IndexAny(t[q:i], `"'`)
+			p.errs.Warnf(p.pos(l, q), "", "the quote %c within a word is taken as it stands: NetBSD takes it for one", t[q])
 		}
 		if n := bytes.IndexByte(text, 0); n >= 0 {
 			p.bad = true
