@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"inetd/inetd/rpcbind"
 	"inetd/inetd/sock"
 )
 
@@ -29,9 +30,10 @@ type listener struct {
 	backoff     bool         // waits after a server that did nothing for its client
 	holder      *job         // the server of a wait entry
 	retry       *retry
-	unpublished bool    // the port mapper does not know of it
-	republish   stopper // tries to tell it
-	failures    int     // servers in a row that did nothing
+	registered  []rpcbind.Mapping // what the port mapper has been told
+	unpublished bool              // it does not know of it
+	republish   stopper           // tries to tell it
+	failures    int               // servers in a row that did nothing
 }
 
 // A retry opens a listener later that could not be opened now.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -74,6 +75,7 @@ func (s *server) apply(cfg *config) diff {
 	was := s.entries
 	s.entries = make([]*entry, 0, len(cfg.specs))
 	s.unready = nil
+	reversion(old, cfg.specs)
 	for _, sp := range cfg.specs {
 		e := old[sp.Key()]
 		delete(old, sp.Key())
@@ -101,6 +103,7 @@ func (s *server) apply(cfg *config) diff {
 			d.kept++
 		}
 		e.spec = sp
+		s.rename(e)
 		s.adjust(e)
 		s.entries = append(s.entries, e)
 		if sp.unresolved != nil {
@@ -129,6 +132,52 @@ func (s *server) apply(cfg *config) diff {
 	}
 	s.retryLater(s.unready, wait)
 	return d
+}
+
+// reversion finds the RPC entries that are asked for with other versions only.
+// They are no others: clients know their ports.
+func reversion(old map[string]*entry, specs []*spec) {
+	var fresh []*spec
+	for _, sp := range specs {
+		if sp.RPC != nil && old[sp.Key()] == nil {
+			fresh = append(fresh, sp)
+		}
+	}
+	if len(fresh) == 0 {
+		return
+	}
+	gone := maps.Clone(old)
+	for _, sp := range specs {
+		delete(gone, sp.Key())
+	}
+	for _, sp := range fresh {
+		for _, key := range slices.Sorted(maps.Keys(gone)) {
+			if e := gone[key]; e.RPC != nil && sp.sameButVersions(e.spec) {
+				delete(gone, key)
+				delete(old, key)
+				old[sp.Key()] = e
+				break
+			}
+		}
+	}
+}
+
+func (sp *spec) sameButVersions(b *spec) bool {
+	svc, rpc := *sp.Service, *sp.RPC
+	rpc.Low, rpc.High = b.RPC.Low, b.RPC.High
+	svc.RPC = &rpc
+	return svc.Key() == b.Key()
+}
+
+// rename has the listeners of an RPC entry go by its new name.
+func (s *server) rename(e *entry) {
+	for _, l := range e.listeners {
+		if l.addr.Name != "" {
+			delete(s.listeners, l.addr)
+			l.addr.Name = e.Key()
+			s.listeners[l.addr] = l
+		}
+	}
 }
 
 // retryLater tries to get specs ready that were not, until a reload replaces

@@ -63,8 +63,14 @@ func (s *server) register(l *listener, set func(context.Context, rpcbind.Mapping
 	if s.publisher == nil {
 		s.publisher = newPublisher()
 	}
-	ms, label, pos := l.mappings(), l.entry.label, l.entry.Pos
+	was, ms, label, pos := l.registered, l.mappings(), l.entry.label, l.entry.Pos
+	l.registered = ms
 	s.enqueue(label, func() {
+		for i, m := range was { // of the same socket, so there are as many
+			for _, old := range m.Without(ms[i]) {
+				rpcbind.Unset(context.Background(), old)
+			}
+		}
 		var errs []error
 		for _, m := range ms {
 			errs = append(errs, set(context.Background(), m))
@@ -107,7 +113,8 @@ func (s *server) unpublish(l *listener) {
 	if l.entry.RPC == nil || l.fd < 0 || s.publisher == nil {
 		return
 	}
-	ms := l.mappings()
+	ms := l.registered
+	l.registered = nil
 	s.enqueue(l.entry.label, func() {
 		for _, m := range ms {
 			rpcbind.Unset(context.Background(), m)

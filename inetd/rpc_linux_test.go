@@ -152,6 +152,9 @@ func TestRPC(t *testing.T) {
 		}
 		wantAnswer(t, "tcp4", "127.0.0.1:"+port, "", "changed\n")
 		d.reload(in(plain + "ourprog/2-4 stream rpc/tcp4 nowait.0 root /bin/cat cat\n" + number))
+		if got := rpcPort(t, "536870913 3 tcp"); got != port {
+			t.Errorf("port after a change of the versions = %s, want %s as before", got, port)
+		}
 		wantRegistered(t, "after a change of the versions", "536870913 2 tcp", "536870913 3 tcp", "536870913 4 tcp", "536870914 2 udp", "536870914 2 udp6")
 		wantAnswer(t, "tcp4", "127.0.0.1:"+rpcPort(t, "536870913 4 tcp"), "hello\n", "hello\n")
 		d.reload(in(plain + cat))

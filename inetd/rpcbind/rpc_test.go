@@ -418,3 +418,27 @@ func TestNoPortMapper(t *testing.T) {
 		t.Errorf("Set = %v, want %v", err, want)
 	}
 }
+
+func TestWithout(t *testing.T) {
+	m := func(program, low, high uint32, netid string) Mapping {
+		return Mapping{Program: program, Low: low, High: high, Netid: netid}
+	}
+	for _, tt := range []struct {
+		m, n Mapping
+		want string
+	}{
+		{m(7, 1, 3, "tcp"), m(7, 1, 3, "tcp"), "[]"},
+		{m(7, 1, 3, "tcp"), m(7, 1, 4, "tcp"), "[]"},
+		{m(7, 1, 3, "tcp"), m(7, 2, 4, "tcp"), "[7/1 tcp]"},
+		{m(7, 2, 5, "tcp"), m(7, 1, 3, "tcp"), "[7/4-5 tcp]"},
+		{m(7, 1, 5, "tcp"), m(7, 2, 4, "tcp"), "[7/1 tcp 7/5 tcp]"},
+		{m(7, 1, 2, "tcp"), m(7, 3, 4, "tcp"), "[7/1-2 tcp]"},
+		{m(7, 3, 4, "tcp"), m(7, 1, 2, "tcp"), "[7/3-4 tcp]"},
+		{m(7, 1, 2, "tcp"), m(8, 1, 2, "tcp"), "[7/1-2 tcp]"},
+		{m(7, 1, 2, "tcp"), m(7, 1, 2, "udp"), "[7/1-2 tcp]"},
+	} {
+		if got := fmt.Sprint(tt.m.Without(tt.n)); got != tt.want {
+			t.Errorf("%v without %v = %s, want %s", tt.m, tt.n, got, tt.want)
+		}
+	}
+}

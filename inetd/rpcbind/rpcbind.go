@@ -52,6 +52,23 @@ func versions(low, high uint32) string {
 	return fmt.Sprintf("%d-%d", low, high)
 }
 
+// Without is what of m is not in n as well.
+func (m Mapping) Without(n Mapping) []Mapping {
+	if m.Program != n.Program || m.Netid != n.Netid || m.High < n.Low || m.Low > n.High {
+		return []Mapping{m}
+	}
+	var left []Mapping
+	if below := m; m.Low < n.Low {
+		below.High = n.Low - 1
+		left = append(left, below)
+	}
+	if above := m; m.High > n.High {
+		above.Low = n.High + 1
+		left = append(left, above)
+	}
+	return left
+}
+
 // Set registers every version of m. A stale registration of the same program,
 // version and netid, left by a server that died, is removed first, as BSD
 // inetd does; removing needs its owner or root, and root is not told from a
