@@ -287,6 +287,7 @@ func (s *server) settle() {
 			delete(s.listeners, a)
 		}
 	}
+	var rpc []*listener // take what ports are left
 	for _, e := range s.entries {
 		for _, a := range e.addrs {
 			if want[a] != e {
@@ -301,8 +302,15 @@ func (s *server) settle() {
 			l = &listener{entry: e, addr: a, fd: -1}
 			s.listeners[a] = l
 			e.listeners = append(e.listeners, l)
+			if e.RPC != nil {
+				rpc = append(rpc, l)
+				continue
+			}
 			s.open(l)
 		}
+	}
+	for _, l := range rpc {
+		s.open(l)
 	}
 }
 

@@ -216,6 +216,45 @@ func TestRPC(t *testing.T) {
 	})
 }
 
+// The ports of root's RPC services are reserved ones, for as long as there are any.
+func TestRPCPorts(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		needProgram(t, "rpcbind")
+		needProgram(t, "rpcinfo")
+		portMapper(t)
+		const services = "536870913/1 stream rpc/tcp4 nowait.0 root /bin/cat cat\n536870914/1 dgram rpc/udp4 wait.0 root $self srv.datagrams 1\n"
+		d := start(t, in(services))
+		reserved := func(when string, want bool) {
+			t.Helper()
+			wantRegistered(t, when, "536870913 1 tcp", "536870914 1 udp")
+			for _, what := range []string{"536870913 1 tcp", "536870914 1 udp"} {
+				port := rpcPort(t, what)
+				if n, _ := strconv.Atoi(port); (600 <= n && n < 1024) != want {
+					t.Errorf("%s: port of %s = %s", when, what, port)
+				}
+			}
+			wantAnswer(t, "tcp4", "127.0.0.1:"+rpcPort(t, "536870913 1 tcp"), "hello\n", "hello\n")
+			mark := d.log.mark()
+			wantDatagram(t, dial(t, "udp4", "127.0.0.1:"+rpcPort(t, "536870914 1 udp")), "hello")
+			d.log.wait(t, mark, `536870914/udp: .* exit status 0`) // it has the port
+		}
+		reserved("at first", true)
+		d.reload("")
+		for port := 600; port < 1024; port++ {
+			address := fmt.Sprintf("0.0.0.0:%d", port)
+			if l, err := net.Listen("tcp4", address); err == nil {
+				defer l.Close()
+			}
+			if c, err := net.ListenPacket("udp4", address); err == nil {
+				defer c.Close()
+			}
+		}
+		wantRegistered(t, "with nothing to serve")
+		d.reload(in(services))
+		reserved("where all are taken", false)
+	})
+}
+
 // tcp and udp, both families, and one socket for both.
 func TestRPCFamilies(t *testing.T) {
 	isolated(t, func(t *testing.T) {

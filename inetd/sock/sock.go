@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"unsafe"
 
@@ -124,6 +126,11 @@ func addrPort(sa unix.Sockaddr) netip.AddrPort {
 
 // Bind opens a socket at a. A stream socket does not listen yet: see Listen.
 func Bind(a Addr, o Options) (fd int, err error) {
+	if a.Name != "" {
+		if fd, err = bindReserved(a, o); err == nil {
+			return fd, nil
+		}
+	}
 	// Only streams reuse an address, for their old connections linger in
 	// TIME_WAIT: on Linux a datagram socket that does could be robbed of its
 	// port by another program, or rob it.
@@ -150,6 +157,29 @@ func Bind(a Addr, o Options) (fd int, err error) {
 		}
 	}
 	return fd, err
+}
+
+// spoken are reserved ports whose servers may be started after us: those of Debian's
+// bindresvport.blacklist.
+var spoken = []uint16{631, 636, 655, 774, 783, 873, 921, 993, 995}
+
+// bindReserved takes a port that only root can, in the range of bindresvport(3):
+// there are clients of RPC services that trust no other.
+func bindReserved(a Addr, o Options) (fd int, err error) {
+	const low, n = 600, 1024 - 600
+	start := rand.IntN(n)
+	for i := range n {
+		port := uint16(low + (start+i)%n)
+		if slices.Contains(spoken, port) {
+			continue
+		}
+		pinned := a
+		pinned.IP = netip.AddrPortFrom(a.IP.Addr(), port)
+		if fd, err = bind(pinned, o, a.Type == Stream); !errors.Is(err, unix.EADDRINUSE) {
+			return fd, err
+		}
+	}
+	return -1, err
 }
 
 // reuse sets SO_REUSEPORT. For two datagram sockets at one address both must
