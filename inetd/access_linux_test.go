@@ -91,6 +91,7 @@ type nameServer struct {
 	asked chan struct{} // a question has come, at least
 	hold  sync.RWMutex  // locked: no answers
 	names map[string]string
+	heard *journal // the questions: "name type"
 }
 
 func startNameServer(t *testing.T, names map[string]string) *nameServer {
@@ -100,7 +101,7 @@ func startNameServer(t *testing.T, names map[string]string) *nameServer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { pc.Close() })
-	ns := &nameServer{asked: make(chan struct{}, 1), names: names}
+	ns := &nameServer{asked: make(chan struct{}, 1), names: names, heard: newJournal()}
 	ns.hold.Lock()
 	go func() {
 		for {
@@ -113,10 +114,11 @@ func startNameServer(t *testing.T, names map[string]string) *nameServer {
 			case ns.asked <- struct{}{}:
 			default:
 			}
+			answer := ns.answer(buf[:n])
 			go func() {
 				ns.hold.RLock()
 				defer ns.hold.RUnlock()
-				if answer := ns.answer(buf[:n]); answer != nil {
+				if answer != nil {
 					pc.WriteTo(answer, from)
 				}
 			}()
@@ -142,6 +144,7 @@ func (ns *nameServer) answer(q []byte) []byte {
 	}
 	const typeA, typePTR = 1, 12
 	qtype := int(binary.BigEndian.Uint16(q[i+1:]))
+	ns.heard.add(fmt.Sprintf("%s %d", strings.Join(labels, "."), qtype))
 	a := append([]byte(nil), q[:i+5]...)
 	a[2], a[3] = 0x84, 0x00 // an authoritative answer
 	copy(a[4:12], []byte{0, 1, 0, 0, 0, 0, 0, 0})

@@ -20,6 +20,9 @@ import (
 // or cannot be said in that syntax goes to standard error.
 func check(o *options, stdout, stderr io.Writer) int {
 	ld := &loader{opts: o, root: os.Geteuid() == 0, ipv6: hasIPv6()}
+	ld.waiting = func(hosts []string) {
+		fmt.Fprintf(stderr, "inetd: waiting for the addresses of %s\n", strings.Join(hosts, ", "))
+	}
 	cfg, err := ld.load()
 	if err != nil {
 		fmt.Fprintf(stderr, "inetd: %v\n", err)

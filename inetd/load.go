@@ -2,19 +2,16 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -44,6 +41,8 @@ type loader struct {
 	env   []string // for servers
 	ipv6  bool     // the kernel has it
 	hasty bool     // at the start: name servers are left for later
+
+	waiting func(hosts []string) // is told of names that take long
 }
 
 // load reads everything anew. An error says that a file could not be read and
@@ -114,14 +113,17 @@ func (ld *loader) load() (*config, error) {
 		if sp.unusable = ld.identify(sp, db); sp.unusable != nil && sp.builtin != nil { // of others the checks have told
 			cfg.problems.Warnf(svc.Pos, conf.FieldUser, "%w: not served with -W until there is", sp.unusable)
 		}
-		if err := ld.resolve(sp, db); err != nil {
+		cfg.services = append(cfg.services, svc)
+		cfg.specs = append(cfg.specs, sp)
+	}
+	found := ld.lookUp(cfg.specs, ld.waiting)
+	for _, sp := range cfg.specs {
+		if err := ld.resolve(sp, db, found); err != nil {
 			sp.unusable = err
 		}
 		if sp.later = ld.hasty && sp.unresolved != nil; !sp.later {
 			sp.warnUnresolved(&cfg.problems)
 		}
-		cfg.services = append(cfg.services, svc)
-		cfg.specs = append(cfg.specs, sp)
 	}
 	cfg.problems.Sort()
 	return cfg, nil
@@ -383,13 +385,13 @@ func (ld *loader) identify(sp *spec, db *names.DB) error {
 
 // again asks for specs that were not ready, with the databases as they are now.
 func (ld *loader) again(specs []*spec) {
-	db := names.New()
+	db, found := names.New(), ld.lookUp(specs, nil)
 	for _, sp := range specs {
 		if sp.unusable == nil { // and served; this is a copy
-			ld.resolve(sp, db)
+			ld.resolve(sp, db, found)
 			continue
 		}
-		sp.unusable = cmp.Or(ld.identify(sp, db), ld.resolve(sp, db))
+		sp.unusable = cmp.Or(ld.identify(sp, db), ld.resolve(sp, db, found))
 	}
 }
 
@@ -409,7 +411,7 @@ func (sp *spec) owner(db *names.DB) {
 
 // resolve fails if there is no address at all. Those of an entry of tcpmux are
 // the ones that its clients may have asked.
-func (ld *loader) resolve(sp *spec, db *names.DB) error {
+func (ld *loader) resolve(sp *spec, db *names.DB, names map[string]answer) error {
 	if sp.Mux != conf.NoMux && len(sp.Hosts) == 0 {
 		return nil
 	}
@@ -432,7 +434,7 @@ func (ld *loader) resolve(sp *spec, db *names.DB) error {
 	sp.unresolved = nil
 	found := make([][]sock.Addr, len(hosts))
 	for i, h := range hosts {
-		ips, err := ld.lookup(h, sp.Family)
+		ips, err := ld.addresses(h, sp.Family, names)
 		if err != nil {
 			sp.unresolved = cmp.Or(sp.unresolved, err)
 			continue
@@ -493,56 +495,7 @@ func (sp *spec) warnUnresolved(l *conf.ErrorList) {
 	}
 }
 
-// noServers resolves what files tell. A start does not wait for name servers:
-// they may come after us, or not answer.
-var noServers = &net.Resolver{
-	PreferGo: true,
-	Dial:     func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("not asked yet") },
-}
-
 var socktypes = map[conf.Socktype]int{conf.Stream: sock.Stream, conf.Dgram: sock.Dgram, conf.Raw: sock.Raw, conf.RDM: sock.RDM, conf.Seqpacket: sock.Seqpacket}
-
-// lookup turns a host into the addresses of the family.
-func (ld *loader) lookup(host string, f conf.Family) ([]netip.Addr, error) {
-	if host == "*" {
-		switch {
-		case f == conf.V6, f == conf.Mapped && ld.ipv6:
-			return []netip.Addr{netip.IPv6Unspecified()}, nil
-		case f == conf.Both && ld.ipv6:
-			return []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()}, nil
-		}
-		return []netip.Addr{netip.IPv4Unspecified()}, nil
-	}
-	if ip, err := netip.ParseAddr(host); err == nil {
-		if ip = ip.Unmap(); !f.Has(ip) {
-			return nil, fmt.Errorf("%s is no address of the protocol's family", host)
-		}
-		return []netip.Addr{ip}, nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	resolver := net.DefaultResolver
-	if ld.hasty {
-		resolver = noServers
-	}
-	all, err := resolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		if _, e := net.InterfaceByName(host); e == nil {
-			return nil, fmt.Errorf("%s is an interface, and an address is expected", host)
-		}
-		return nil, err
-	}
-	var ips []netip.Addr
-	for _, ip := range all {
-		if ip = ip.Unmap(); f.Has(ip) {
-			ips = append(ips, ip)
-		}
-	}
-	if len(ips) == 0 {
-		return nil, fmt.Errorf("%s has no address of the protocol's family", host)
-	}
-	return ips, nil
-}
 
 // hasIPv6 says whether the kernel does: where it was built or started without,
 // the IPv6 half of an entry is no error.

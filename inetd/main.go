@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -277,6 +278,9 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	s := newServer(o, log, set)
 	s.signals()
 	s.load, s.again = ld.load, ld.again
+	ld.waiting = func(hosts []string) {
+		set.Post(func() { log.warn("waiting for the addresses of %s", strings.Join(hosts, ", ")) })
+	}
 	for _, w := range o.warnings {
 		log.warn("%s", w)
 	}

@@ -13,13 +13,19 @@ import (
 	"inetd/inetd/sock"
 )
 
-// reload reads the configuration again, away from the loop, and applies it
-// when it is there. Requests that come meanwhile make one more reading.
+// reload ends all rests at once, reads the configuration again, away from the
+// loop, and applies it when it is there. Requests that come meanwhile make one
+// more reading.
 func (s *server) reload() {
+	s.lift()
 	if s.loading {
 		s.reloads++
 		return
 	}
+	s.read()
+}
+
+func (s *server) read() {
 	s.loading = true
 	s.notify.reloading()
 	go func() {
@@ -32,7 +38,6 @@ func (s *server) reload() {
 			s.loading = false
 			s.log.patience(pause)
 			defer s.log.patience(0)
-			s.lift()
 			if err != nil {
 				s.log.err("%v: nothing is changed", err)
 			} else {
@@ -43,7 +48,7 @@ func (s *server) reload() {
 			s.notify.ready()
 			if s.reloads > 0 {
 				s.reloads = 0
-				s.reload()
+				s.read()
 				return
 			}
 			go debug.FreeOSMemory() // the old files, and what reading took

@@ -141,7 +141,7 @@ func (e *Env) checkName(s *Service, at func(string) Pos, l *ErrorList) {
 
 // checkHosts finds an entry that no address will ever come for.
 func checkHosts(s *Service, at func(string) Pos, l *ErrorList) {
-	if len(s.Hosts) == 0 || s.Mux != NoMux {
+	if len(s.Hosts) == 0 {
 		return
 	}
 	for _, h := range s.Hosts {
