@@ -71,6 +71,13 @@ func (s *server) accept(l *listener) {
 
 // acceptOne is false when there is nobody there any more.
 func (s *server) acceptOne(l *listener) bool {
+	if s.tight && l.entry.stays() {
+		s.tight = sock.Full()
+	}
+	if s.tight && l.entry.stays() || s.loading && s.hungry {
+		s.starve(l, unix.EMFILE)
+		return false
+	}
 	fd, peer, err := sock.Accept(l.fd)
 	switch {
 	case err == nil:
@@ -138,6 +145,10 @@ func (s *server) starve(l *listener, err error) {
 		s.watch(l)
 	}
 	// Descriptors may also come free without the daemon knowing.
+	s.feedLater()
+}
+
+func (s *server) feedLater() {
 	if s.meal == nil {
 		s.meal = s.after(time.Second, func() {
 			s.meal = nil
@@ -146,9 +157,19 @@ func (s *server) starve(l *listener, err error) {
 	}
 }
 
+// stays says that the daemon itself serves an entry's clients, for as long as they
+// like.
+func (e *entry) stays() bool {
+	return e.plan == nil && (e.builtin == nil || e.builtin.Reply == nil)
+}
+
 // feed tries what starve stopped. A listener that finds nothing again comes
 // back through starve.
 func (s *server) feed() {
+	if s.loading { // what is free is for the files
+		s.feedLater()
+		return
+	}
 	starved := s.starved
 	s.starved = nil
 	for _, l := range starved {
@@ -179,13 +200,21 @@ const plenty = 5 * time.Second
 
 // spare are descriptors kept back for what one launch needs besides the
 // connection: the pidfd, and the pipes that report a failed exec, of which a
-// helper has two.
-type spare [5]int
+// helper has two. As many again are for reading the files, where there are more
+// than a few.
+type spare []int
 
-func newSpare() spare { return spare{-1, -1, -1, -1, -1} }
+func newSpare() spare {
+	s := spare{-1, -1, -1, -1, -1}
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err == nil && lim.Cur >= 64 {
+		s = append(s, s...)
+	}
+	return s
+}
 
 // fill says whether all are in hand.
-func (s *spare) fill() bool {
+func (s spare) fill() bool {
 	for i, fd := range s {
 		if fd >= 0 {
 			continue
@@ -199,7 +228,7 @@ func (s *spare) fill() bool {
 	return true
 }
 
-func (s *spare) release() {
+func (s spare) release() {
 	for i, fd := range s {
 		if fd >= 0 {
 			unix.Close(fd)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"time"
 
@@ -57,7 +58,10 @@ func (s *server) openNow(l *listener) bool {
 	e := l.entry
 	fd, err := s.bind(l.addr, e.opts)
 	if err == nil {
-		if err = s.ready(l, fd); err != nil {
+		if err = errTight; !sock.Tight(fd) {
+			err = s.ready(l, fd)
+		}
+		if err != nil {
 			sock.Close(fd, l.addr, sock.Path(l.addr))
 		}
 	}
@@ -84,6 +88,8 @@ func (s *server) openNow(l *listener) bool {
 	s.publish(l)
 	return true
 }
+
+var errTight = errors.New("too many open files: the last descriptors are for clients")
 
 // ready makes a bound socket take clients, but none of those that the kernel
 // is to keep away.

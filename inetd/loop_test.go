@@ -754,7 +754,7 @@ func TestLoopSpare(t *testing.T) {
 		r.do(func() {
 			for _, fd := range r.s.spare {
 				if fd < 0 {
-					t.Errorf("kept back are %v, want three again", r.s.spare)
+					t.Errorf("kept back are %v, want all again", r.s.spare)
 				}
 			}
 			r.s.spare.release()

@@ -318,7 +318,7 @@ func serve(o *options, parent *os.File, stderr io.Writer) error {
 	log.patience(0)
 	s.notify.ready()
 	s.sayAlive()
-	spareThreads() // not before: whoever started the daemon may be waiting
+	spareThreads()          // not before: whoever started the daemon may be waiting
 	go debug.FreeOSMemory() // of what only the start needed
 	defer s.shutdown()
 	return s.run()

@@ -27,6 +27,7 @@ func (s *server) reload() {
 
 func (s *server) read() {
 	s.loading = true
+	s.spare.release()
 	s.notify.reloading()
 	go func() {
 		var cfg *config
@@ -36,11 +37,15 @@ func (s *server) read() {
 		}
 		s.set.Post(func() {
 			s.loading = false
+			s.spare.fill()
 			s.log.patience(pause)
 			defer s.log.patience(0)
-			if err != nil {
+			if want := scarce(cfg, err); want != nil {
+				s.readLater(want)
+			} else if err != nil {
 				s.log.err("%v: nothing is changed", err)
 			} else {
+				s.unread = false
 				s.report(cfg)
 				d := s.apply(cfg)
 				d.log(s.log)
@@ -54,6 +59,34 @@ func (s *server) read() {
 			go debug.FreeOSMemory() // the old files, and what reading took
 		})
 	}()
+}
+
+// scarce is the error of a file that there was no descriptor for.
+func scarce(cfg *config, err error) error {
+	if sock.Scarce(err) {
+		return err
+	}
+	if cfg != nil {
+		for _, p := range cfg.problems {
+			if !p.Warning && sock.Scarce(p.Err) {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+// readLater reads the files again until there are descriptors for it.
+func (s *server) readLater(err error) {
+	if !s.unread {
+		s.unread = true
+		s.log.err("%v: nothing is changed, and the files are read as soon as descriptors are free", err)
+	}
+	s.after(firstRetry, func() {
+		if s.unread && !s.loading {
+			s.read()
+		}
+	})
 }
 
 // report logs what is wrong in the files.

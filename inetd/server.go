@@ -40,6 +40,7 @@ type server struct {
 	mux       map[string]*entry // reached through tcpmux, by lower-case name
 	starved   []*listener       // wait until a descriptor is free
 	hungry    bool              // for descriptors
+	tight     bool              // the last descriptors are not for clients that stay
 	meal      stopper
 	sated     stopper // ends the hunger
 	spare     spare
@@ -52,6 +53,7 @@ type server struct {
 	answering map[uint16]bool // ports of built-ins on datagrams
 	loading   bool            // a reload is on its way
 	reloads   int             // asked for since it began
+	unread    bool            // the files, for want of descriptors
 	quit      bool
 	tidy      stopper       // gives memory back
 	publisher *publisher    // nil until an RPC entry comes

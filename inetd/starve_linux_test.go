@@ -134,6 +134,54 @@ func TestDescriptorsComeFree(t *testing.T) {
 	}
 }
 
+// More sockets than descriptors: what listens serves, the rest is tried again, and
+// neither that nor clients of a built-in that stay keep others from their servers,
+// or the daemon from its files.
+func TestDescriptorsKeptBack(t *testing.T) {
+	t.Parallel()
+	first, echo := freePort(t), freePort(t)
+	some := in("%d stream tcp4 nowait.0 $me /bin/cat cat\n%d stream tcp4 nowait.0 $me internal echo\n", first, echo)
+	many := some
+	for range 100 {
+		many += in("%d stream tcp4 nowait.0 $me /bin/cat cat\n", freePort(t))
+	}
+	d := start(t, some)
+	setLimit(t, d.proc(), unix.RLIMIT_NOFILE, 64)
+	mark := d.log.mark()
+	d.reload(many)
+	d.log.wait(t, mark, `0\.0\.0\.0:\d+: too many open files: the last descriptors are for clients \(.*:1\), will try again`)
+	wantAnswer(t, "tcp4", local(first), "hello\n", "hello\n")
+
+	mark = d.log.mark()
+	for range 60 {
+		dial(t, "tcp4", local(echo))
+	}
+	d.log.wait(t, mark, fmt.Sprintf("%d/tcp: too many open files: clients wait until descriptors are free", echo))
+	for range 3 {
+		wantAnswer(t, "tcp4", local(first), "hello\n", "hello\n")
+	}
+	mark = d.log.mark()
+	if got := d.reload(some); !strings.HasSuffix(got, "0 added, 0 changed, 100 removed, 2 kept") {
+		t.Errorf("reload without descriptors = %q", got)
+	}
+	wantAnswer(t, "tcp4", local(first), "hello\n", "hello\n")
+}
+
+// A reload that cannot open its files is not lost.
+func TestNoDescriptorForReload(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	d := start(t, "")
+	setLimit(t, d.proc(), unix.RLIMIT_NOFILE, 3)
+	d.write(in("%d stream tcp4 nowait $me /bin/cat cat\n", p))
+	mark := d.log.mark()
+	d.signal(syscall.SIGHUP)
+	d.log.wait(t, mark, `inetd\.conf: too many open files: nothing is changed, and the files are read as soon as descriptors are free`)
+	setLimit(t, d.proc(), unix.RLIMIT_NOFILE, 1024)
+	d.log.wait(t, mark, "reload: 1 added")
+	wantAnswer(t, "tcp4", local(p), "hello\n", "hello\n")
+}
+
 // Each kind of socket starves alike: a server for a datagram needs descriptors
 // too, and a wait server that cannot be started is not started in a loop.
 func TestNoDescriptorsForOthers(t *testing.T) {

@@ -340,6 +340,30 @@ func drain(fd int) {
 	}
 }
 
+// Tight says that a descriptor which lives long is one of the last: with it, too
+// few were left for clients, servers and files. The lowest free number is given
+// first, so those above it are free. Where there are few altogether nobody can
+// have any for himself.
+func Tight(fd int) bool {
+	const fewest, last = 64, 8
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil || uint64(lim.Cur) < fewest {
+		return false
+	}
+	return uint64(fd)+last >= uint64(lim.Cur) || fd < base // High found none
+}
+
+// Full says that the next would be Tight.
+func Full() bool {
+	fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return true
+	}
+	fd = High(fd)
+	defer unix.Close(fd)
+	return Tight(fd)
+}
+
 // Path is the socket file of a unix-domain socket that was just bound, nil for
 // others.
 func Path(a Addr) os.FileInfo {

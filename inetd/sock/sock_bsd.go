@@ -44,6 +44,8 @@ func Own(a Addr, o Options) error {
 	return unix.Fchmodat(unix.AT_FDCWD, a.Path, o.Mode, unix.AT_SYMLINK_NOFOLLOW)
 }
 
+const base = 0
+
 // Reserve and High are for Linux, where they save time.
 func Reserve(int) {}
 
