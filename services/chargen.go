@@ -53,7 +53,7 @@ func chargen(c *Conn) error {
 			c.In += int64(max(n, 0))
 			deaf = n == 0 && err == nil
 		}
-		return !c.park(c.f.SetWriteDeadline)
+		return !c.parkWrite(fd)
 	}
 	for {
 		err := c.send(try)

@@ -33,6 +33,7 @@ type Conn struct {
 	buf     *buffer
 	n       int
 	out     []byte
+	queued  int // bytes that the peer had not taken when the wait began
 	err     error
 	waited  bool
 	onRead  func(fd uintptr) bool
@@ -164,17 +165,36 @@ func (c *Conn) park(set func(time.Time) error) bool {
 	return c.err == nil
 }
 
-// send is wait for a try that writes. What a peer has not taken when the time is
-// over would stay in the kernel, up to megabytes of it for minutes: the close
+// parkWrite prepares to wait until there is room to write.
+func (c *Conn) parkWrite(fd uintptr) bool {
+	c.queued = queued(int(fd))
+	return c.park(c.f.SetWriteDeadline)
+}
+
+// send is wait for a try that writes. A peer that reads slowly makes no room for
+// long, since the kernel tells of none before a third of its buffer is free: as
+// long as it takes anything it is not idle. What one has not taken when the time
+// is over would stay in the kernel, up to megabytes of it for minutes: the close
 // that follows resets the connection.
 func (c *Conn) send(try func(uintptr) bool) error {
-	err := c.wait(c.rc.Write, try)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	for {
+		err := c.wait(c.rc.Write, try)
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		takes := false
 		c.rc.Control(func(fd uintptr) {
-			syscall.SetsockoptLinger(int(fd), syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+			if takes = c.alive() && queued(int(fd)) < c.queued; !takes {
+				syscall.SetsockoptLinger(int(fd), syscall.SOL_SOCKET, syscall.SO_LINGER, &syscall.Linger{Onoff: 1})
+			}
 		})
+		if !takes {
+			return err
+		}
+		if err := c.f.SetDeadline(c.limit(time.Now())); err != nil {
+			return c.plain(err)
+		}
 	}
-	return err
 }
 
 // Write sends all of p, waiting within the limits of c.
@@ -197,7 +217,7 @@ func (c *Conn) tryWrite(fd uintptr) bool {
 			c.out = c.out[n:]
 		}
 		if err == syscall.EAGAIN {
-			return !c.park(c.f.SetWriteDeadline)
+			return !c.parkWrite(fd)
 		}
 		if err != nil {
 			c.err = err

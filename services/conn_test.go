@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -149,6 +150,29 @@ func TestStalledPeerReset(t *testing.T) {
 	}
 	if n, err := io.Copy(io.Discard, peer); n == 0 || !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("a stalled peer of chargen finds %d bytes and %v, want some and %v", n, err, syscall.ECONNRESET)
+	}
+}
+
+// A peer that reads slowly is not idle, though the kernel tells of no room to
+// write for long.
+func TestSlowReader(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells what a peer has taken")
+	}
+	t.Parallel()
+	c, peer := connect(t, "tcp4")
+	c.Idle = 2 * time.Second
+	done := serve("chargen", c)
+	b := make([]byte, 8<<10)
+	for range 60 {
+		if _, err := io.ReadFull(peer, b); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond) // the slowness
+	}
+	peer.Close()
+	if err := ended(t, done); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("chargen to a slow reader = %v", err)
 	}
 }
 

@@ -34,3 +34,12 @@ func sinceData(fd int) time.Duration {
 	}
 	return time.Duration(info.Last_data_recv) * time.Millisecond
 }
+
+// queued is how many bytes written to fd its peer has not taken.
+func queued(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
