@@ -227,12 +227,12 @@ func (f *files) write(l fileLine) {
 // openLog opens a file to add lines to. Only links of root and of the daemon's
 // own user are followed: another's may lead to any file.
 func openLog(name string) (*os.File, error) {
-	flags := os.O_WRONLY | os.O_APPEND | os.O_CREATE | unix.O_NONBLOCK | unix.O_NOFOLLOW
+	const flags = os.O_WRONLY | os.O_APPEND | os.O_CREATE | unix.O_NONBLOCK
 	for range 16 {
-		if strings.HasPrefix(name, "/proc/") {
-			flags &^= unix.O_NOFOLLOW // the links there, as /dev/stderr leads to, are the kernel's, and what they say is no path
+		if strings.HasPrefix(name, "/proc/") { // the links there, as /dev/stderr leads to, are the kernel's, and what they say is no path
+			return os.OpenFile(name, flags, 0o644)
 		}
-		f, err := os.OpenFile(name, flags, 0o644)
+		f, err := os.OpenFile(name, flags|unix.O_NOFOLLOW, 0o644)
 		if err == nil {
 			return f, nil
 		}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -166,6 +168,35 @@ func TestLogLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
+	if _, err := os.Stat("/proc/self/fd"); err != nil {
+		return
+	}
+	// What a link of /proc says is no path, though there may be such a file.
+	gone, err := os.Create(at("gone"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gone.Close()
+	if err := os.Remove(gone.Name()); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := openLog(fmt.Sprintf("/proc/self/fd/%d", gone.Fd())); err != nil {
+		t.Error(err)
+	} else {
+		f.Close()
+	}
+	if entries, err := filepath.Glob(at("gone*")); err != nil || len(entries) > 0 {
+		t.Errorf("files %q, %v, want none", entries, err)
+	}
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(pair[0])
+	defer syscall.Close(pair[1])
+	if _, err := openLog(fmt.Sprintf("/proc/self/fd/%d", pair[0])); !errors.Is(err, syscall.ENXIO) {
+		t.Errorf("log to a socket = %v, want %v", err, syscall.ENXIO)
+	}
 }
 
 // What is logged is in the file when the daemon has ended.
