@@ -104,6 +104,7 @@ func (d *DB) getent(database, key, sep string) []string {
 	defer cancel()
 	var f []string
 	cmd := exec.CommandContext(ctx, getentPath(), database, "--", key)
+	cmd.WaitDelay = 100 * time.Millisecond // what it has started may hold its output open
 	cmd.Env = []string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C"}
 	if out, err := cmd.Output(); err == nil {
 		l, _, _ := bytes.Cut(out, []byte("\n"))
