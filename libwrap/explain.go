@@ -179,7 +179,9 @@ func sameTokens(a, b []Token) bool {
 // sameWord says whether two patterns are the same: their case matters in the
 // names of files and netgroups only.
 func sameWord(a, b string) bool {
-	return a == b || equalFold(a, b) && !strings.ContainsAny(a, "/@")
+	at := strings.LastIndexByte(a, '@')
+	exact := at == 0 || at > 0 && a[at-1] == '@' || strings.HasPrefix(a[at+1:], "/")
+	return a == b || !exact && equalFold(a, b)
 }
 
 func coversDaemon(a, b string) bool {

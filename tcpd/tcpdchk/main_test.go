@@ -150,6 +150,7 @@ func TestFindings(t *testing.T) {
 		{"aclexec before lets through", "d: ALL: aclexec true\nALL: ALL\n", "d: 10.\n", ""},
 		{"aclexec behind does not", "ALL: ALL\nd: ALL: aclexec true\n", "d: 10.\n", "allow:2:1: never reached: line 1 of allow matches first\n" +
 			"deny:1:1: never reached: line 1 of allow matches first\n"},
+		{"case of hosts", "d@127.0.0.1: ROOT@localhost EXCEPT 10.\nd@127.0.0.1: root@LOCALHOST EXCEPT 10.\n", "", "allow:2:1: never reached: line 1 of allow matches first\n"},
 		{"case of file names", "d: ALL@/nonexistent/A\nd: ALL@/nonexistent/a\ne@/nonexistent/A: ALL\ne@/nonexistent/a: ALL\n", "", ""},
 		{"narrower first", "d: 10.0.0.0/24\nd: 10.0.0.0/8\nALL: 10.\n", "", ""},
 	} {
