@@ -199,6 +199,7 @@ func TestConvertToXinetd(t *testing.T) {
 		{line: "/run/hello stream unix nowait root /bin/cat cat", want: `# "/run/hello/unix" is left out: there are no unix-domain sockets in the syntax`, lost: []string{"protocol: /run/hello/unix: left out: there are no unix-domain sockets in the syntax"}},
 		{line: "::0:660:/run/hello dgram unix wait root /bin/cat cat", want: `# "/run/hello/unix" is left out: there are no unix-domain sockets in the syntax`, lost: []string{"protocol: /run/hello/unix: left out: there are no unix-domain sockets in the syntax"}},
 		// What is off stays off.
+		{line: "#<off># see below", want: `# "see" is left out: it is switched off, and could not be read`},
 		{line: "#<off># 7001 stream tcp nowait root /bin/cat cat", want: "service 7001 { disable=yes; type=UNLISTED; socket_type=stream; protocol=tcp; wait=no; port=7001; user=root; server=/bin/cat; }"},
 		{line: "7001 off protocol = tcp, wait = no, user = root, exec = /bin/cat;", want: "service 7001 { disable=yes; type=UNLISTED; socket_type=stream; protocol=tcp; wait=no; port=7001; user=root; server=/bin/cat; }"},
 	} {

@@ -6,6 +6,7 @@
 package conf
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -50,6 +51,29 @@ const (
 // Has says whether an address is one of the family.
 func (f Family) Has(ip netip.Addr) bool {
 	return f == Both || f == Mapped || f == V4 && ip.Is4() || f == V6 && ip.Is6()
+}
+
+// InetAton reads an IPv4 address as inet_aton(3) does: up to four numbers,
+// octal behind a 0 and none hexadecimal, the last of which fills what is left.
+func InetAton(s string) (netip.Addr, bool) {
+	parts := strings.Split(s, ".")
+	last := len(parts) - 1
+	if last > 3 {
+		return netip.Addr{}, false
+	}
+	var addr uint32
+	for i, part := range parts {
+		bits := 8
+		if i == last {
+			bits = 32 - 8*i
+		}
+		n, err := strconv.ParseUint(part, 0, bits)
+		if err != nil || strings.Trim(part, "0123456789") != "" {
+			return netip.Addr{}, false
+		}
+		addr |= uint32(n) << (32 - 8*i - bits)
+	}
+	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, addr))), true
 }
 
 var families = []string{Both: "", V4: "4", V6: "6", Mapped: "46"}
@@ -119,7 +143,7 @@ type Unix struct {
 type Service struct {
 	Pos     Pos
 	HostPos Pos    // of Hosts, or Pos
-	Off     bool   // written and switched off: for who wants to know that it is not just gone
+	Off     bool   // written and switched off; without a Socktype if the rest could not be read
 	Name    string // as written: a services(5) name, a decimal port, an rpc(5) name, a path or a tcpmux name
 
 	Hosts     []string // names or addresses; empty is every address
@@ -149,9 +173,12 @@ type Service struct {
 // Label names the service in every message: ftp/tcp, with the address in front
 // where the entry has one.
 func (s *Service) Label() string {
-	name := s.Name + "/" + s.Proto
-	if s.Mux != NoMux {
+	name := s.Name
+	switch {
+	case s.Mux != NoMux:
 		name = "tcpmux/" + s.Name
+	case s.Proto != "":
+		name += "/" + s.Proto
 	}
 	if len(s.Hosts) == 0 {
 		return name

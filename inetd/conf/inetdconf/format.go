@@ -16,6 +16,10 @@ import (
 func Convert(w io.Writer, services []*conf.Service) conf.ErrorList {
 	var l conf.ErrorList
 	for _, s := range services {
+		if s.Socktype == 0 {
+			l.Warnf(s.Pos, "", "%s: left out: it is switched off, and could not be read", s.Label())
+			continue
+		}
 		open := false
 		for _, loss := range losses(s) {
 			l.Warnf(s.Pos, "", "%s: inetd.conf cannot say %s", s.Label(), loss.what)
@@ -72,7 +76,11 @@ func arguments(s *conf.Service) []string {
 
 func serviceField(s *conf.Service) string {
 	name := s.Name
-	if s.Xinetd != nil && s.Xinetd.Unlisted && s.Port != 0 {
+	switch {
+	case s.Xinetd == nil || !s.Xinetd.Unlisted:
+	case s.RPC != nil:
+		name = strconv.FormatUint(uint64(s.RPC.Program), 10)
+	case s.Port != 0:
 		name = strconv.Itoa(int(s.Port))
 	}
 	switch {

@@ -5,7 +5,6 @@ package inetdconf
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -121,18 +120,45 @@ func (p *parser) entry(ls []line) int {
 // offMark is how update-inetd(8) switches a line off.
 const offMark = "#<off>#"
 
-// switchedOff reads a line that is switched off. What cannot be read is a
-// comment.
+// switchedOff reads a line that is switched off, whose mistakes matter to nobody.
 func (p *parser) switchedOff(l line) {
 	l.col += len(offMark)
 	l.text = l.text[len(offMark):]
-	n, hosts := len(p.errs), p.hosts
+	errs, hosts := len(p.errs), p.hosts
 	p.bad = false
-	if words := p.split(l); !p.bad && len(words) > 1 {
-		p.off = true
-		p.positional(words)
+	if words := p.split(l); !p.bad && len(words) > 0 {
+		p.asOff(words[0], func() { p.positional(words) })
 	}
-	p.off, p.bad, p.hosts, p.errs = false, false, hosts, p.errs[:n]
+	p.bad, p.hosts, p.errs = false, hosts, p.errs[:errs]
+}
+
+// asOff has an entry read that is switched off. Nothing is asked of the machine
+// for it, and errors are warnings. One that cannot be read is still known to be
+// off.
+func (p *parser) asOff(name word, read func()) {
+	env, errs, services := p.env, len(p.errs), len(p.services)
+	p.off, p.env = true, lenient(env)
+	read()
+	p.off, p.env = false, env
+	for _, e := range p.errs[errs:] {
+		e.Warning = true
+	}
+	if len(p.services) == services {
+		p.services = append(p.services, &conf.Service{Pos: name.pos, Name: name.text, Off: true})
+	}
+}
+
+// lenient knows every name.
+func lenient(env *conf.Env) *conf.Env {
+	e := *env
+	ok := func(string) error { return nil }
+	e.User, e.Group, e.Program = ok, ok, ok
+	e.Identity = func(string, string) error { return nil }
+	e.Port = func(string, string) (uint16, string, bool) { return 0, "", true }
+	e.PortName = func(uint16, string) string { return "" }
+	e.RPC = func(string) (uint32, bool) { return 0, true }
+	e.Proto = func(string) bool { return true }
+	return &e
 }
 
 // warnContinued says what the reader of an indented line may not expect: GNU's
@@ -327,7 +353,7 @@ func host(h string) (string, error) {
 		return "", fmt.Errorf("%q: brackets come in pairs around an IPv6 address", h)
 	}
 	h = strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")
-	ip, ok := inetAton(h)
+	ip, ok := conf.InetAton(h)
 	switch {
 	case ok:
 		return ip.String(), nil
@@ -343,29 +369,6 @@ func isHost(s string) bool {
 		return true
 	}
 	return len(s) <= 253 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == ""
-}
-
-// inetAton reads an IPv4 address as inet_aton(3) does: up to four numbers,
-// octal behind a 0, the last of which fills what is left.
-func inetAton(s string) (netip.Addr, bool) {
-	parts := strings.Split(s, ".")
-	last := len(parts) - 1
-	if last > 3 {
-		return netip.Addr{}, false
-	}
-	var addr uint32
-	for i, part := range parts {
-		bits := 8
-		if i == last {
-			bits = 32 - 8*i
-		}
-		n, err := strconv.ParseUint(part, 0, bits)
-		if err != nil {
-			return netip.Addr{}, false
-		}
-		addr |= uint32(n) << (32 - 8*i - bits)
-	}
-	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, addr))), true
 }
 
 // protocol reads [rpc/]proto[4|6|46][,sndbuf=N][,rcvbuf=N].

@@ -312,12 +312,12 @@ func TestProblems(t *testing.T) {
 		{"ftp stream tcp nowait root /bin/sh sh -c 'echo hello\n", []string{"1:42: warning: the quote ' has no end on this line: it is taken as it stands"}, 1},
 		{"ftp stream tcp nowait root /bin/sh \"sh\n\tx\"\n", []string{
 			"1:36: warning: the quote \" has no end on this line: it is taken as it stands", "2:2: warning: indented line read as continuation of the entry above",
-			"2:3: warning: the quote \" within a word is taken as it stands: NetBSD takes it for one"}, 1},
+			"2:3: warning: the quote \" within a word is taken as it stands: NetBSD and GNU take it for one"}, 1},
 		{"ftp stream tcp nowait root /bin/echo echo it's a don't\n", []string{
-			"1:45: warning: the quote ' within a word is taken as it stands: NetBSD takes it for one",
-			"1:53: warning: the quote ' within a word is taken as it stands: NetBSD takes it for one"}, 1},
+			"1:45: warning: the quote ' within a word is taken as it stands: NetBSD and GNU take it for one",
+			"1:53: warning: the quote ' within a word is taken as it stands: NetBSD and GNU take it for one"}, 1},
 		{"ftp stream tcp nowait root /bin/echo echo 'a'b\"\"' 'x''y'\n", []string{
-			"1:47: warning: the quote \" within a word is taken as it stands: NetBSD takes it for one"}, 1},
+			"1:47: warning: the quote \" within a word is taken as it stands: NetBSD and GNU take it for one"}, 1},
 		{"ftp stream tcp nowait root /bin/cat a\x00b\n", []string{"1:37: a word has a NUL byte in it"}, 0},
 		{"#@ in ipsec esp\n#@\n", []string{"1:1: warning: IPsec policies are not supported here; the line is ignored"}, 0},
 		{".include\n", []string{"1:1: .include takes one file name or pattern"}, 0},
@@ -377,6 +377,9 @@ func TestHosts(t *testing.T) {
 		{"256.1", "!"},
 		{"127.0.65536", "!"},
 		{"127.16777216", "!"},
+		{"1_0", "1_0"}, // Go's own numbers
+		{"0b1", "0b1"},
+		{"0x7f.1", "0x7f.1"},
 		{"4294967296", "!"},
 		{"127.0.0.1.", "!"},
 		{"1.2.3.4.5", "!"},

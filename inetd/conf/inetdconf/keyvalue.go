@@ -21,7 +21,7 @@ import (
 // isKeyValue looks at the second word of a line.
 func isKeyValue(l line) bool {
 	f := bytes.Fields(l.text)
-	return len(f) >= 2 && (string(f[1]) == "on" || string(f[1]) == "off")
+	return len(f) >= 2 && f[0][0] != '#' && (string(f[1]) == "on" || string(f[1]) == "off")
 }
 
 // A scanner cuts the lines of one key-values entry into words and the marks
@@ -198,30 +198,37 @@ func (p *parser) keyValue(ls []line) int {
 	if err == nil {
 		state, _, err = sc.next()
 	}
-	d := p.newDraft(name)
-	d.at[conf.FieldService] = name.pos
-	values := make(map[string][]word)
-	if err == nil {
-		err = p.keys(sc, d, values)
+	read := func() {
+		d := p.newDraft(name)
+		d.at[conf.FieldService] = name.pos
+		values := make(map[string][]word)
+		if err == nil {
+			err = p.keys(sc, d, values)
+		}
+		if err != nil {
+			if sc.i < len(ls) {
+				p.errs.Errorf(sc.pos(), "", "%w", err)
+			} else {
+				p.errs.Errorf(d.Pos, "", "%w", err)
+			}
+			return
+		}
+		for _, key := range slices.Sorted(maps.Keys(values)) {
+			if o := options[key]; o.set != nil {
+				o.set(p, d, values[key])
+			}
+		}
+		p.complete(d, name, values)
+		p.finish(d, n)
+	}
+	if state.text == "off" {
+		p.asOff(name, read)
+	} else {
+		read()
 	}
 	if err != nil {
-		if sc.i < len(ls) {
-			p.errs.Errorf(sc.pos(), "", "%w", err)
-		} else {
-			p.errs.Errorf(d.Pos, "", "%w", err)
-		}
 		return sc.resync()
 	}
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		if o := options[key]; o.set != nil {
-			o.set(p, d, values[key])
-		}
-	}
-	p.complete(d, name, values)
-	if state.text == "off" {
-		d.Off = true
-	}
-	p.finish(d, n)
 	return sc.rest()
 }
 

@@ -98,7 +98,7 @@ func (p *parser) split(l line) []word {
 		text = append(text, t[rest:i]...)
 		if q := min(rest+1, i); bytes.ContainsAny(t[q:i], `"'`) {
 			q += bytes.IndexAny(t[q:i], `"'`)
-			p.errs.Warnf(p.pos(l, q), "", "the quote %c within a word is taken as it stands: NetBSD takes it for one", t[q])
+			p.errs.Warnf(p.pos(l, q), "", "the quote %c within a word is taken as it stands: NetBSD and GNU take it for one", t[q])
 		}
 		if n := bytes.IndexByte(text, 0); n >= 0 {
 			p.bad = true

@@ -194,13 +194,17 @@ func (p *parser) service(b *block, def *draft) *draft {
 		for _, e := range p.errs[start:] {
 			e.Warning = true
 		}
-		if n := len(p.errs); !bad && b.compat == nil {
+		switch n := len(p.errs); {
+		case b.compat != nil:
+			d.compatible()
+		case !bad:
 			p.finish(d)
 			p.errs = p.errs[:n]
 		}
-		if d.service != nil {
-			d.service.Off = true
+		if d.service == nil {
+			d.service = &conf.Service{Pos: b.pos, Name: b.name, Xinetd: &conf.Xinetd{ID: d.id}}
 		}
+		d.service.Off = true
 		return d
 	}
 	for i := range attributes {

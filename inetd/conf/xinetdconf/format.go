@@ -77,6 +77,8 @@ func (f *formatter) service(s *conf.Service) {
 // unsayable says why a service cannot be written.
 func unsayable(s *conf.Service) (field, why string) {
 	switch {
+	case s.Socktype == 0:
+		return "disable", "it is switched off, and could not be read"
 	case s.Proto == "unix":
 		return "protocol", "there are no unix-domain sockets in the syntax"
 	case s.Mux != conf.NoMux && len(s.Hosts) > 1:

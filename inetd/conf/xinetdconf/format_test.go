@@ -79,6 +79,7 @@ func TestRoundTrip(t *testing.T) {
 		}
 		text = bytes.ReplaceAll(text, []byte("disable"), []byte("#"))
 		services, _ := Parse(file, text, env, system)
+		services = slices.DeleteFunc(services, unread)
 		served += len(services)
 		out, back, lost := again(t, env, services)
 		if len(lost) > 0 {
@@ -349,6 +350,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		src := files(map[string][]byte{"/f/a": text, "/f/b": nil, "/x": text})
 		services, errs := Parse("/x", text, env, src)
+		services = slices.DeleteFunc(services, unread)
 		n := bytes.Count(text, []byte{'\n'}) + 1
 		for _, e := range errs {
 			if e.Pos.Line < 1 || e.Pos.Line > n || e.Pos.Col < 0 || e.Pos.Col > len(text)+1 {

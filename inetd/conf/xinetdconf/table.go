@@ -313,9 +313,12 @@ func (s *setting) protocol() {
 func (s *setting) bind() {
 	w := s.values[0]
 	a, err := netip.ParseAddr(w.text)
+	short, ok := conf.InetAton(w.text)
 	switch {
 	case err == nil:
 		s.d.bind = a.Unmap().String()
+	case ok:
+		s.d.bind = short.String()
 	case hostName(w.text):
 		s.d.bind = w.text
 	default:

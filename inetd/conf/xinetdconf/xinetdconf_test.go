@@ -239,6 +239,7 @@ func TestKinds(t *testing.T) {
 		{entry("telnet", "v6only = yes"), conf.Service{Name: "telnet", Proto: "tcp", Port: 23, Family: conf.V6, Program: "/bin/cat", Args: []string{"cat"}, Xinetd: &conf.Xinetd{Libwrap: "cat"}}},
 		{entry("telnet", "v6only = no"), conf.Service{Name: "telnet", Proto: "tcp", Port: 23, Family: conf.Both, Program: "/bin/cat", Args: []string{"cat"}, Xinetd: &conf.Xinetd{Libwrap: "cat"}}},
 		{entry("telnet", "interface = 127.0.0.1"), conf.Service{Name: "telnet", Proto: "tcp", Port: 23, Hosts: []string{"127.0.0.1"}, Program: "/bin/cat", Args: []string{"cat"}, Xinetd: &conf.Xinetd{Libwrap: "cat"}}},
+		{entry("telnet", "bind = 127.1"), conf.Service{Name: "telnet", Hosts: []string{"127.0.0.1"}, Proto: "tcp", Port: 23, Program: "/bin/cat", Args: []string{"cat"}, Xinetd: &conf.Xinetd{Libwrap: "cat"}}},
 		{entry("telnet", "bind = ::"), conf.Service{Name: "telnet", Proto: "tcp", Port: 23, Program: "/bin/cat", Args: []string{"cat"}, Xinetd: &conf.Xinetd{Libwrap: "cat"}}},
 		{entry("telnet", "user = 65534"), conf.Service{Name: "telnet", Proto: "tcp", Port: 23, Program: "/bin/cat", Args: []string{"cat"}, Xinetd: &conf.Xinetd{Libwrap: "cat"}}},
 	}
@@ -976,6 +977,9 @@ func TestManual(t *testing.T) {
 }
 
 var system = Source{ReadFile: os.ReadFile, ReadDir: RegularFiles}
+
+// unread is one that is switched off and could not be read.
+func unread(s *conf.Service) bool { return s.Off && s.Socktype == 0 }
 
 // active leaves those out that are switched off.
 func active(services []*conf.Service, errs conf.ErrorList) ([]*conf.Service, conf.ErrorList) {
