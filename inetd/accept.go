@@ -74,7 +74,7 @@ func (s *server) acceptOne(l *listener) bool {
 	if s.tight && l.entry.stays() {
 		s.tight = sock.Full()
 	}
-	if s.tight && l.entry.stays() || s.loading && s.hungry {
+	if s.tight && l.entry.stays() {
 		s.starve(l, unix.EMFILE)
 		return false
 	}
@@ -166,10 +166,6 @@ func (e *entry) stays() bool {
 // feed tries what starve stopped. A listener that finds nothing again comes
 // back through starve.
 func (s *server) feed() {
-	if s.loading { // what is free is for the files
-		s.feedLater()
-		return
-	}
 	starved := s.starved
 	s.starved = nil
 	for _, l := range starved {

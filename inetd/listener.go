@@ -58,7 +58,7 @@ func (s *server) openNow(l *listener) bool {
 	e := l.entry
 	fd, err := s.bind(l.addr, e.opts)
 	if err == nil {
-		if err = errTight; !sock.Tight(fd) {
+		if err = errTight; !sock.Tight(fd, sock.Roof()) {
 			err = s.ready(l, fd)
 		}
 		if err != nil {

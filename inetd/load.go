@@ -30,7 +30,8 @@ type config struct {
 	services []*conf.Service // in the order of the files, those that are switched off as well
 	specs    []*spec
 	problems conf.ErrorList
-	read     map[string]bool // files and directories
+	read     map[string]bool                   // files, whether they could be
+	lists    map[string]func(name string) bool // of directories that were read: which files are
 }
 
 // A loader reads the files. It blocks on disks and name servers, so once the
@@ -54,12 +55,12 @@ func (ld *loader) load() (*config, error) {
 	}
 	db := names.New()
 	env := environment(db)
-	cfg := &config{read: make(map[string]bool)}
+	cfg := &config{read: make(map[string]bool), lists: make(map[string]func(string) bool)}
 	var all, compat []*conf.Service
 	inetdSource := inetdconf.Source{ReadFile: cfg.readFile, Glob: filepath.Glob}
 	xinetdSource := xinetdconf.Source{ReadFile: cfg.readFile, ReadDir: cfg.readDir}
 	for _, a := range ld.opts.files {
-		cfg.read[filepath.Clean(a)] = true // where it is a directory; expand has read it
+		cfg.lists[filepath.Clean(a)] = listed(a) // where it is a directory; expand has read it
 	}
 	if name := ld.opts.compat; name != "" {
 		text, err := cfg.readFile(name)
@@ -137,8 +138,18 @@ func (cfg *config) readFile(name string) ([]byte, error) {
 
 func (cfg *config) readDir(name string) ([]string, error) {
 	names, err := xinetdconf.RegularFiles(name)
-	cfg.read[filepath.Clean(name)] = err == nil
+	if err == nil {
+		cfg.lists[filepath.Clean(name)] = xinetdconf.Included
+	}
 	return names, err
+}
+
+// listed says which files of a directory are read.
+func listed(dir string) func(name string) bool {
+	if filepath.Base(dir) == "xinetd.d" {
+		return xinetdconf.Included
+	}
+	return func(name string) bool { return strings.HasSuffix(name, ".conf") && name[0] != '.' }
 }
 
 // expand turns the directories among the arguments into files: *.conf, or by
@@ -159,9 +170,9 @@ func expand(args []string) ([]string, error) {
 			return nil, err
 		}
 		slices.Sort(in)
-		xinetd := filepath.Base(a) == "xinetd.d"
+		included := listed(a)
 		for _, name := range in {
-			if xinetd && xinetdconf.Included(name) || !xinetd && strings.HasSuffix(name, ".conf") && name[0] != '.' {
+			if included(name) {
 				files = append(files, filepath.Join(a, name))
 			}
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"maps"
 	"os"
 	"path/filepath"
@@ -27,6 +28,7 @@ func (s *server) reload() {
 
 func (s *server) read() {
 	s.loading = true
+	s.roof = sock.Roof()
 	s.spare.release()
 	s.notify.reloading()
 	go func() {
@@ -82,11 +84,14 @@ func (s *server) readLater(err error) {
 		s.unread = true
 		s.log.err("%v: nothing is changed, and the files are read as soon as descriptors are free", err)
 	}
-	s.after(firstRetry, func() {
-		if s.unread && !s.loading {
-			s.read()
-		}
-	})
+	if s.reread == nil {
+		s.reread = s.after(firstRetry, func() {
+			s.reread = nil
+			if s.unread && !s.loading {
+				s.read()
+			}
+		})
+	}
 }
 
 // report logs what is wrong in the files.
@@ -113,12 +118,16 @@ func (s *server) apply(cfg *config) diff {
 	was := s.entries
 	s.entries = make([]*entry, 0, len(cfg.specs))
 	s.unready = nil
-	reversion(old, cfg.specs)
+	s.reversion(old, cfg)
 	for _, sp := range cfg.specs {
 		e := old[sp.Key()]
 		delete(old, sp.Key())
-		// One that is served everywhere stays so when a name server does not answer.
-		if sp.unusable != nil || sp.unresolved != nil && e != nil && e.unresolved == nil {
+		// A name server that does not answer takes no address away. What else the
+		// file says of the service holds.
+		if e != nil && e.unresolved == nil && sp.unresolved != nil && cmp.Or(sp.unusable, sp.unresolved) == sp.unresolved && sp.Port == e.Port {
+			sp.addrs, sp.unresolved, sp.unusable = e.addrs, nil, nil
+		}
+		if sp.unusable != nil {
 			if e == nil {
 				s.unready = append(s.unready, sp)
 				continue
@@ -153,7 +162,7 @@ func (s *server) apply(cfg *config) diff {
 		if old[e.Key()] != e {
 			continue
 		}
-		if cfg.mayHave(e.spec) && !slices.ContainsFunc(added, func(n *entry) bool { return n.replaces(e.spec) }) {
+		if s.mayHave(cfg, e.spec) && !slices.ContainsFunc(added, func(n *entry) bool { return n.replaces(e.spec) }) {
 			d.held = append(d.held, e.label)
 			held = append(held, e)
 			continue
@@ -161,6 +170,7 @@ func (s *server) apply(cfg *config) diff {
 		d.removed = append(d.removed, e.label)
 		e.retire()
 	}
+	s.off = slices.DeleteFunc(cfg.services, func(svc *conf.Service) bool { return !svc.Off })
 	// Behind, so that an address which both want goes to the newer.
 	s.entries = append(s.entries, held...)
 	s.settle()
@@ -174,9 +184,9 @@ func (s *server) apply(cfg *config) diff {
 
 // reversion finds the RPC entries that are asked for with other versions only.
 // They are no others: clients know their ports.
-func reversion(old map[string]*entry, specs []*spec) {
+func (s *server) reversion(old map[string]*entry, cfg *config) {
 	var fresh []*spec
-	for _, sp := range specs {
+	for _, sp := range cfg.specs {
 		if sp.RPC != nil && old[sp.Key()] == nil {
 			fresh = append(fresh, sp)
 		}
@@ -185,9 +195,10 @@ func reversion(old map[string]*entry, specs []*spec) {
 		return
 	}
 	gone := maps.Clone(old)
-	for _, sp := range specs {
+	for _, sp := range cfg.specs {
 		delete(gone, sp.Key())
 	}
+	maps.DeleteFunc(gone, func(_ string, e *entry) bool { return s.mayHave(cfg, e.spec) })
 	for _, sp := range fresh {
 		for _, key := range slices.Sorted(maps.Keys(gone)) {
 			if e := gone[key]; e.RPC != nil && sp.sameButVersions(e.spec) {
@@ -411,18 +422,33 @@ func (s *server) reset(l *listener) error {
 	return nil
 }
 
-// mayHave says whether a service without a good line may have a bad one: it is
-// not switched off, and the file where it was has errors or could not be read.
-func (cfg *config) mayHave(sp *spec) bool {
-	off := func(s *conf.Service) bool { return s.Off && (s.Key() == sp.Key() || sp.named(s)) }
-	if slices.ContainsFunc(cfg.services, off) {
+// mayHave says whether a service without a good line may have a bad one: it was
+// not switched off now, and the file where it was has errors or could not be read.
+func (s *server) mayHave(cfg *config, sp *spec) bool {
+	if sp.timesOff(cfg.services) > sp.timesOff(s.off) {
 		return false
 	}
-	file := sp.Pos.File
-	if !cfg.read[filepath.Clean(file)] && !cfg.read[filepath.Dir(file)] {
+	file := filepath.Clean(sp.Pos.File)
+	read, asked := cfg.read[file]
+	if lists := cfg.lists[filepath.Dir(file)]; !asked && lists != nil && lists(filepath.Base(file)) {
+		return false // it is gone
+	}
+	if !read {
 		return cfg.problems.Errors() > 0
 	}
-	return slices.ContainsFunc(cfg.problems, func(p *conf.Error) bool { return !p.Warning && p.Pos.File == file })
+	return slices.ContainsFunc(cfg.problems, func(p *conf.Error) bool { return !p.Warning && p.Pos.File == sp.Pos.File })
+}
+
+// timesOff is how often a service is written and switched off: there may be
+// another for the same, which has always been.
+func (sp *spec) timesOff(services []*conf.Service) (n int) {
+	for _, s := range services {
+		unread := s.Socktype == 0 && s.Xinetd == nil && sp.Xinetd == nil
+		if s.Off && (s.Key() == sp.Key() || sp.named(s) || unread && s.Name == sp.Name) {
+			n++
+		}
+	}
+	return n
 }
 
 // named says whether a service of xinetd.conf has the id of another.

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 
+	"inetd/inetd/conf"
+	"inetd/inetd/conf/xinetdconf"
 	"inetd/inetd/sock"
 )
 
@@ -121,7 +123,7 @@ func TestReloadWithErrors(t *testing.T) {
 func TestReloadNarrows(t *testing.T) {
 	t.Parallel()
 	needIPv6(t)
-	p := make([]int, 8)
+	p := make([]int, 10)
 	for i := range p {
 		p[i] = freePort(t)
 	}
@@ -135,18 +137,20 @@ func TestReloadNarrows(t *testing.T) {
 		return in("%d stream tcp nowait $me $self srv.say %s\n", port, word)
 	}
 	t.Run("inetd.conf", func(t *testing.T) {
-		d := start(t, say(p[0], "moved")+say(p[1], "off")+say(p[2], "bad")+say(p[3], "gone")+".include other\n")
+		d := start(t, say(p[0], "moved")+say(p[1], "off")+say(p[2], "bad")+say(p[3], "gone")+say(p[5], "off")+say(p[6], "off")+".include other\n")
 		other := filepath.Join(d.dir, "other")
 		write(other, say(p[4], "elsewhere"))
 		d.hup()
 		wantAnswer(t, "tcp", local(p[4]), "", "elsewhere\n")
 		write(other, "")
 		mark := d.log.mark()
-		d.reload("127.0.0.1:" + say(p[0], "here") + "#<off># " + say(p[1], "off") + in("%d stream tcp maybe $me /bin/cat cat\n", p[2]) + ".include other\n")
+		d.reload("127.0.0.1:" + say(p[0], "here") + "#<off># " + say(p[1], "off") + in("%d off bogus = 3;\n#<off># %d on protocol = tcp;\n", p[5], p[6]) + in("%d stream tcp maybe $me /bin/cat cat\n", p[2]) + ".include other\n")
 		d.log.wait(t, mark, fmt.Sprintf(`reload: kept for the errors in the file: %d/tcp %d/tcp$`, min(p[2], p[3]), max(p[2], p[3])))
 		wantAnswer(t, "tcp", local(p[0]), "", "here\n")
 		wantRefused(t, "tcp", local6(p[0]))
-		wantRefused(t, "tcp", local(p[1]))
+		for _, port := range []int{p[1], p[5], p[6]} {
+			wantRefused(t, "tcp", local(port))
+		}
 		wantAnswer(t, "tcp", local(p[2]), "", "bad\n")
 		wantAnswer(t, "tcp", local(p[3]), "", "gone\n")
 		wantRefused(t, "tcp", local(p[4]))
@@ -155,7 +159,7 @@ func TestReloadNarrows(t *testing.T) {
 		block := func(id string, port int, more string) string {
 			return in("service %s\n{\n\ttype = UNLISTED\n\tport = %d\n\tsocket_type = stream\n\tprotocol = tcp\n\twait = no\n\tuser = $me\n\tserver = $self\n\tserver_args = srv.say %s\n\tflags = NAMEINARGS\n\t%s\n}\n", id, port, id, more)
 		}
-		d := start(t, block("a", p[0], "")+block("b", p[1], "")+block("c", p[2], "")+block("d", p[3], "")+block("e", p[4], "")+"includedir more\n")
+		d := start(t, block("a", p[0], "")+block("b", p[1], "")+block("c", p[2], "")+block("d", p[3], "")+block("e", p[4], "")+block("h", p[8], "")+"includedir more\n")
 		more := filepath.Join(d.dir, "more")
 		if err := os.Mkdir(more, 0o755); err != nil {
 			t.Fatal(err)
@@ -163,7 +167,7 @@ func TestReloadNarrows(t *testing.T) {
 		write(filepath.Join(more, "f"), block("f", p[5], ""))
 		write(filepath.Join(more, "g"), block("g", p[6], ""))
 		text := func(s string) string { return s + "includedir " + more + "\n" }
-		d.reload(text(block("a", p[0], "") + block("b", p[1], "") + block("c", p[2], "") + block("d", p[3], "") + block("e", p[4], "")))
+		d.reload(text(block("a", p[0], "") + block("b", p[1], "") + block("c", p[2], "") + block("d", p[3], "") + block("e", p[4], "") + block("h", p[8], "")))
 		wantAnswer(t, "tcp", local(p[6]), "", "g\n")
 
 		write(filepath.Join(more, "f"), "")
@@ -172,9 +176,9 @@ func TestReloadNarrows(t *testing.T) {
 		}
 		mark := d.log.mark()
 		d.reload(text("defaults\n{\n\tdisabled = b\n}\n" + block("a", p[0], "disable = yes") + block("b", p[1], "") + block("c", p[2], "bind = 127.0.0.1") +
-			block("d", p[7], "") + strings.Replace(block("e", p[4], ""), "wait = no", "wait = maybe", 1)))
+			"service h\n{\n\tdisable = yes\n\tbogus = 3\n}\n" + block("d", p[7], "") + strings.Replace(block("e", p[4], ""), "wait = no", "wait = maybe", 1)))
 		d.log.wait(t, mark, `reload: kept for the errors in the file: e/tcp$`)
-		for _, port := range []int{p[0], p[1], p[3], p[5], p[6]} {
+		for _, port := range []int{p[0], p[1], p[3], p[5], p[6], p[8]} {
 			wantRefused(t, "tcp", local(port))
 		}
 		wantAnswer(t, "tcp", local(p[2]), "", "c\n")
@@ -182,6 +186,43 @@ func TestReloadNarrows(t *testing.T) {
 		wantAnswer(t, "tcp", local(p[7]), "", "d\n")
 		wantAnswer(t, "tcp", local(p[4]), "", "e\n")
 	})
+}
+
+// What may have gone with an error, and what has not.
+func TestMayHave(t *testing.T) {
+	t.Parallel()
+	service := func(file, name string) *conf.Service {
+		return &conf.Service{Pos: conf.Pos{File: file, Line: 1}, Name: name, Socktype: conf.Stream, Proto: "tcp"}
+	}
+	off := func(s *conf.Service) *conf.Service { s.Off = true; return s }
+	unread := &conf.Service{Name: "ftp", Off: true}
+	bad := &conf.Error{Pos: conf.Pos{File: "/d/a.conf", Line: 2}, Err: errors.New("bad")}
+	lists := map[string]func(string) bool{"/d": listed("/d"), "/x": xinetdconf.Included}
+	for _, tt := range []struct {
+		name     string
+		file     string // of ftp
+		was, now []*conf.Service
+		read     map[string]bool
+		want     bool
+	}{
+		{name: "its file has an error", file: "/d/a.conf", read: map[string]bool{"/d/a.conf": true}, want: true},
+		{name: "another has one", file: "/d/b.conf", read: map[string]bool{"/d/a.conf": true, "/d/b.conf": true}},
+		{name: "switched off now", file: "/d/a.conf", now: []*conf.Service{off(service("/d/a.conf", "ftp"))}, read: map[string]bool{"/d/a.conf": true}},
+		{name: "switched off, who knows how", file: "/d/a.conf", now: []*conf.Service{unread}, read: map[string]bool{"/d/a.conf": true}},
+		{name: "one was always off", file: "/d/a.conf", was: []*conf.Service{off(service("/d/a.conf", "ftp"))}, now: []*conf.Service{off(service("/d/a.conf", "ftp"))},
+			read: map[string]bool{"/d/a.conf": true}, want: true},
+		{name: "its file is gone", file: "/d/c.conf", read: map[string]bool{"/d/a.conf": true}},
+		{name: "gone from xinetd.d", file: "/x/ftp", read: map[string]bool{"/d/a.conf": true}},
+		{name: "its file cannot be read", file: "/d/c.conf", read: map[string]bool{"/d/a.conf": true, "/d/c.conf": false}, want: true},
+		{name: "an include that is not there", file: "/d/included", read: map[string]bool{"/d/a.conf": true}, want: true},
+		{name: "of another directory", file: "/e/c.conf", read: map[string]bool{"/d/a.conf": true}, want: true},
+	} {
+		s := &server{off: tt.was}
+		cfg := &config{services: tt.now, read: tt.read, lists: lists, problems: conf.ErrorList{bad}}
+		if got := s.mayHave(cfg, &spec{Service: service(tt.file, "ftp")}); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
 }
 
 // An empty file is what it is: nothing to serve.

@@ -10,6 +10,7 @@ import (
 
 	"inetd/inetd/admit"
 	"inetd/inetd/child"
+	"inetd/inetd/conf"
 	"inetd/inetd/event"
 	"inetd/inetd/sock"
 	"inetd/libwrap"
@@ -41,6 +42,7 @@ type server struct {
 	starved   []*listener       // wait until a descriptor is free
 	hungry    bool              // for descriptors
 	tight     bool              // the last descriptors are not for clients that stay
+	roof      int               // where these begin
 	meal      stopper
 	sated     stopper // ends the hunger
 	spare     spare
@@ -54,6 +56,8 @@ type server struct {
 	loading   bool            // a reload is on its way
 	reloads   int             // asked for since it began
 	unread    bool            // the files, for want of descriptors
+	reread    stopper         // then
+	off       []*conf.Service // what the files have switched off
 	quit      bool
 	tidy      stopper       // gives memory back
 	publisher *publisher    // nil until an RPC entry comes
@@ -83,6 +87,7 @@ func newServer(o *options, log *logger, set event.Set) *server {
 		start:     child.Start,
 		jobs:      make(map[*job]struct{}),
 		spare:     newSpare(),
+		roof:      sock.Roof(),
 		tables:    &libwrap.Tables{Allow: hostsAllow, Deny: hostsDeny},
 		replies:   services.NewReplyCap(services.DefaultReplies),
 		listeners: make(map[sock.Addr]*listener),

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -340,17 +341,22 @@ func drain(fd int) {
 	}
 }
 
-// Tight says that a descriptor which lives long is one of the last: with it, too
-// few were left for clients, servers and files. The lowest free number is given
-// first, so those above it are free. Where there are few altogether nobody can
-// have any for himself.
-func Tight(fd int) bool {
+// Roof is where the last descriptors begin: with one of them that lives long, too
+// few would be left for clients, servers and files. Where there are few
+// altogether nobody can have any for himself, and there is no roof.
+func Roof() int {
 	const fewest, last = 64, 8
 	var lim unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil || uint64(lim.Cur) < fewest {
-		return false
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil || uint64(lim.Cur) < fewest || uint64(lim.Cur) > math.MaxInt {
+		return math.MaxInt
 	}
-	return uint64(fd)+last >= uint64(lim.Cur) || fd < base // High found none
+	return int(lim.Cur) - last
+}
+
+// Tight says that a descriptor which High has moved is at the roof. The lowest
+// free number is given first, so those above it are free.
+func Tight(fd, roof int) bool {
+	return fd >= roof || fd < base && roof < math.MaxInt // High found none
 }
 
 // Full says that the next would be Tight.
@@ -361,7 +367,7 @@ func Full() bool {
 	}
 	fd = High(fd)
 	defer unix.Close(fd)
-	return Tight(fd)
+	return Tight(fd, Roof())
 }
 
 // Path is the socket file of a unix-domain socket that was just bound, nil for
