@@ -110,7 +110,7 @@ func (s *server) report(cfg *config) {
 // removes nothing: a line that went bad looks like one that is gone.
 func (s *server) apply(cfg *config) diff {
 	var d diff
-	var added []*entry
+	var added []*spec
 	old := make(map[string]*entry, len(s.entries))
 	for _, e := range s.entries {
 		old[e.Key()] = e
@@ -130,6 +130,7 @@ func (s *server) apply(cfg *config) diff {
 		if sp.unusable != nil {
 			if e == nil {
 				s.unready = append(s.unready, sp)
+				added = append(added, sp)
 				continue
 			}
 			d.held = append(d.held, e.label)
@@ -142,7 +143,7 @@ func (s *server) apply(cfg *config) diff {
 		switch {
 		case e == nil:
 			e = new(entry)
-			added = append(added, e)
+			added = append(added, sp)
 			d.added = append(d.added, sp.label)
 		case !e.spec.same(sp):
 			d.changed = append(d.changed, sp.label)
@@ -162,7 +163,7 @@ func (s *server) apply(cfg *config) diff {
 		if old[e.Key()] != e {
 			continue
 		}
-		if s.mayHave(cfg, e.spec) && !slices.ContainsFunc(added, func(n *entry) bool { return n.replaces(e.spec) }) {
+		if s.mayHave(cfg, e.spec) && !slices.ContainsFunc(added, func(n *spec) bool { return n.replaces(e.spec) }) {
 			d.held = append(d.held, e.label)
 			held = append(held, e)
 			continue
@@ -457,11 +458,18 @@ func (sp *spec) named(s *conf.Service) bool {
 }
 
 // replaces says whether a new service is an old one at another place: it has the
-// id, or wants an address that the old one has in its way.
+// id, or wants an address that the old one has in its way. One that has none yet
+// may get any.
 func (sp *spec) replaces(old *spec) bool {
-	return sp.named(old.Service) || sp.Mux == conf.NoMux && slices.ContainsFunc(sp.addrs, func(a sock.Addr) bool {
-		return old.Mux == conf.NoMux && slices.ContainsFunc(old.addrs, a.Meets)
-	})
+	switch {
+	case sp.named(old.Service):
+		return true
+	case sp.Mux != conf.NoMux || old.Mux != conf.NoMux:
+		return false
+	case len(sp.addrs) == 0:
+		return sp.Port != 0 && sp.Port == old.Port && sp.Proto == old.Proto
+	}
+	return slices.ContainsFunc(sp.addrs, func(a sock.Addr) bool { return slices.ContainsFunc(old.addrs, a.Meets) })
 }
 
 // same says whether two readings ask for the same.

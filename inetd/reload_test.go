@@ -225,6 +225,41 @@ func TestMayHave(t *testing.T) {
 	}
 }
 
+// Which new services stand in place of an old one.
+func TestReplaces(t *testing.T) {
+	t.Parallel()
+	at := func(hosts ...string) *spec {
+		sp := &spec{Service: &conf.Service{Name: "ftp", Port: 21, Proto: "tcp", Socktype: conf.Stream}}
+		for _, h := range hosts {
+			sp.addrs = append(sp.addrs, sock.Addr{Type: sock.Stream, IP: netip.AddrPortFrom(netip.MustParseAddr(h), 21)})
+		}
+		return sp
+	}
+	mux := at("127.0.0.1")
+	mux.Mux = conf.MuxSelf
+	id := at("127.0.0.1")
+	id.Xinetd, id.addrs[0].IP = &conf.Xinetd{ID: "f"}, netip.AddrPortFrom(netip.IPv6Loopback(), 2121)
+	other := at("0.0.0.0")
+	other.Xinetd = &conf.Xinetd{ID: "F"}
+	for _, tt := range []struct {
+		name     string
+		new, old *spec
+		want     bool
+	}{
+		{"one of all", at("127.0.0.1"), at("0.0.0.0", "::"), true},
+		{"all of one", at("0.0.0.0", "::"), at("::1"), true},
+		{"the other family", at("127.0.0.1"), at("::"), false},
+		{"another address", at("127.0.0.1"), at("127.0.0.2"), false},
+		{"no address yet", at(), at("0.0.0.0"), true},
+		{"a name of tcpmux", mux, at("0.0.0.0"), false},
+		{"the same id", id, other, true},
+	} {
+		if got := tt.new.replaces(tt.old); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 // An empty file is what it is: nothing to serve.
 func TestReloadEmpty(t *testing.T) {
 	t.Parallel()
