@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"inetd/inetd/rpcbind"
 	"inetd/inetd/sock"
 )
 
@@ -31,10 +30,9 @@ type listener struct {
 	backoff     bool         // waits after a server that did nothing for its client
 	holder      *job         // the server of a wait entry
 	retry       *retry
-	registered  []rpcbind.Mapping // what the port mapper has been told
-	unpublished bool              // it does not know of it
-	republish   stopper           // tries to tell it
-	failures    int               // servers in a row that did nothing
+	unpublished bool    // the port mapper does not know of it
+	republish   stopper // tries to tell it
+	failures    int     // servers in a row that did nothing
 }
 
 // A retry opens a listener later that could not be opened now.

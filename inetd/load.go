@@ -493,16 +493,16 @@ func (sp *spec) keep(old *spec) {
 }
 
 func (sp *spec) warnUnresolved(l *conf.ErrorList) {
-	pos, field := sp.HostPos, conf.FieldHost
+	field := conf.FieldHost
 	if sp.Xinetd != nil {
-		pos, field = sp.Pos, "bind"
+		field = "bind"
 	}
 	switch {
 	case sp.unresolved == nil:
 	case len(sp.addrs) == 0:
-		l.Warnf(pos, field, "%w: not served until there is", sp.unresolved)
+		l.Warnf(sp.Pos, field, "%w: not served until there is", sp.unresolved)
 	default:
-		l.Warnf(pos, field, "%w: served at the other hosts, and there as soon as there is", sp.unresolved)
+		l.Warnf(sp.Pos, field, "%w: served at the other hosts, and there as soon as there is", sp.unresolved)
 	}
 }
 

@@ -171,7 +171,12 @@ func (s *server) apply(cfg *config) diff {
 		d.removed = append(d.removed, e.label)
 		e.retire()
 	}
-	s.off = slices.DeleteFunc(cfg.services, func(svc *conf.Service) bool { return !svc.Off })
+	s.off = nil
+	for _, svc := range cfg.services {
+		if svc.Off {
+			s.off = append(s.off, svc)
+		}
+	}
 	// Behind, so that an address which both want goes to the newer.
 	s.entries = append(s.entries, held...)
 	s.settle()

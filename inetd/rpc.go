@@ -63,8 +63,8 @@ func (s *server) register(l *listener, set func(context.Context, rpcbind.Mapping
 	if s.publisher == nil {
 		s.publisher = newPublisher()
 	}
-	was, ms, label, pos := l.registered, l.mappings(), l.entry.label, l.entry.Pos
-	l.registered = ms
+	was, ms, label, pos := s.registered[l], l.mappings(), l.entry.label, l.entry.Pos
+	s.registered[l] = ms
 	s.enqueue(label, func() {
 		for i, m := range was { // of the same socket, so there are as many
 			for _, old := range m.Without(ms[i]) {
@@ -113,8 +113,8 @@ func (s *server) unpublish(l *listener) {
 	if l.entry.RPC == nil || l.fd < 0 || s.publisher == nil {
 		return
 	}
-	ms := l.registered
-	l.registered = nil
+	ms := s.registered[l]
+	delete(s.registered, l)
 	s.enqueue(l.entry.label, func() {
 		for _, m := range ms {
 			rpcbind.Unset(context.Background(), m)

@@ -12,6 +12,7 @@ import (
 	"inetd/inetd/child"
 	"inetd/inetd/conf"
 	"inetd/inetd/event"
+	"inetd/inetd/rpcbind"
 	"inetd/inetd/sock"
 	"inetd/libwrap"
 	"inetd/services"
@@ -35,40 +36,41 @@ type server struct {
 
 	notify *notifier // the service manager, nil if none asked
 
-	entries   []*entry // in the order of the files
-	unready   []*spec  // wait for a user or an address that is not there yet
-	listeners map[sock.Addr]*listener
-	mux       map[string]*entry // reached through tcpmux, by lower-case name
-	starved   []*listener       // wait until a descriptor is free
-	hungry    bool              // for descriptors
-	tight     bool              // the last descriptors are not for clients that stay
-	roof      int               // where these begin
-	meal      stopper
-	sated     stopper // ends the hunger
-	spare     spare
-	jobs      map[*job]struct{} // all but what is answered at once
-	batch     *sock.Batch       // made for the first datagram
-	replies   *services.ReplyCap
-	reply     []byte // the last of a built-in that says its piece at once
-	replied   *services.Builtin
-	repliedAt int64           // in seconds
-	answering map[uint16]bool // ports of built-ins on datagrams
-	loading   bool            // a reload is on its way
-	reloads   int             // asked for since it began
-	unread    bool            // the files, for want of descriptors
-	reread    stopper         // then
-	off       []*conf.Service // what the files have switched off
-	quit      bool
-	tidy      stopper       // gives memory back
-	publisher *publisher    // nil until an RPC entry comes
-	running   int           // servers of all entries
-	started   int           // servers since the start that were not over at once
-	trapped   admit.Trapped // by sensors
-	average   average
-	tables    *libwrap.Tables
-	files     files              // log files of services
-	checks    int                // access checks away from the loop
-	checking  map[netip.Addr]int // of them, by client
+	entries    []*entry // in the order of the files
+	unready    []*spec  // wait for a user or an address that is not there yet
+	listeners  map[sock.Addr]*listener
+	mux        map[string]*entry // reached through tcpmux, by lower-case name
+	starved    []*listener       // wait until a descriptor is free
+	hungry     bool              // for descriptors
+	tight      bool              // the last descriptors are not for clients that stay
+	roof       int               // where these begin
+	meal       stopper
+	sated      stopper // ends the hunger
+	spare      spare
+	jobs       map[*job]struct{} // all but what is answered at once
+	batch      *sock.Batch       // made for the first datagram
+	replies    *services.ReplyCap
+	reply      []byte // the last of a built-in that says its piece at once
+	replied    *services.Builtin
+	repliedAt  int64           // in seconds
+	answering  map[uint16]bool // ports of built-ins on datagrams
+	loading    bool            // a reload is on its way
+	reloads    int             // asked for since it began
+	unread     bool            // the files, for want of descriptors
+	reread     stopper         // then
+	off        []*conf.Service // what the files have switched off
+	quit       bool
+	tidy       stopper                         // gives memory back
+	publisher  *publisher                      // nil until an RPC entry comes
+	registered map[*listener][]rpcbind.Mapping // what the port mapper has been told
+	running    int                             // servers of all entries
+	started    int                             // servers since the start that were not over at once
+	trapped    admit.Trapped                   // by sensors
+	average    average
+	tables     *libwrap.Tables
+	files      files              // log files of services
+	checks     int                // access checks away from the loop
+	checking   map[netip.Addr]int // of them, by client
 }
 
 // A stopper is a timer.
@@ -83,16 +85,17 @@ func newServer(o *options, log *logger, set event.Set) *server {
 		after: func(d time.Duration, f func()) stopper {
 			return time.AfterFunc(d, func() { set.Post(f) })
 		},
-		bind:      sock.Bind,
-		start:     child.Start,
-		jobs:      make(map[*job]struct{}),
-		spare:     newSpare(),
-		roof:      sock.Roof(),
-		tables:    &libwrap.Tables{Allow: hostsAllow, Deny: hostsDeny},
-		replies:   services.NewReplyCap(services.DefaultReplies),
-		listeners: make(map[sock.Addr]*listener),
-		mux:       make(map[string]*entry),
-		checking:  make(map[netip.Addr]int),
+		bind:       sock.Bind,
+		start:      child.Start,
+		jobs:       make(map[*job]struct{}),
+		spare:      newSpare(),
+		roof:       sock.Roof(),
+		tables:     &libwrap.Tables{Allow: hostsAllow, Deny: hostsDeny},
+		replies:    services.NewReplyCap(services.DefaultReplies),
+		listeners:  make(map[sock.Addr]*listener),
+		mux:        make(map[string]*entry),
+		registered: make(map[*listener][]rpcbind.Mapping),
+		checking:   make(map[netip.Addr]int),
 	}
 	s.files.warn = func(format string, args ...any) {
 		set.Post(func() { log.warn(format, args...) })

@@ -141,10 +141,8 @@ type Unix struct {
 
 // A Service is one entry of a configuration file.
 type Service struct {
-	Pos     Pos
-	HostPos Pos    // of Hosts, or Pos
-	Off     bool   // written and switched off; without a Socktype if the rest could not be read
-	Name    string // as written: a services(5) name, a decimal port, an rpc(5) name, a path or a tcpmux name
+	Pos  Pos
+	Name string // as written: a services(5) name, a decimal port, an rpc(5) name, a path or a tcpmux name
 
 	Hosts     []string // names or addresses; empty is every address
 	Socktype  Socktype
@@ -160,6 +158,7 @@ type Service struct {
 	FilterArg string
 
 	Wait   bool // one server at a time, given the listening or datagram socket itself
+	Off    bool // written and switched off; without a Socktype if the rest could not be read
 	Limits Limits
 
 	User, Group, Class string

@@ -251,7 +251,6 @@ func (p *parser) finish(d *draft, n int) {
 	if p.errs.Errors() == n {
 		p.env.Check(d.Service, d.pos, &p.errs)
 	}
-	d.HostPos = d.pos(conf.FieldHost)
 	if p.errs.Errors() == n {
 		p.services = append(p.services, d.Service)
 	}

@@ -222,7 +222,7 @@ func served(t testing.TB, line string, got, want *conf.Service) {
 	t.Helper()
 	flat := func(s *conf.Service) conf.Service {
 		c := *s
-		c.Pos, c.HostPos, c.Limits, c.Xinetd, c.SndBuf, c.Filter, c.Class = conf.Pos{}, conf.Pos{}, conf.Limits{}, nil, 0, "", ""
+		c.Pos, c.Limits, c.Xinetd, c.SndBuf, c.Filter, c.Class = conf.Pos{}, conf.Limits{}, nil, 0, "", ""
 		if slices.Equal(c.Hosts, []string{"::"}) {
 			c.Hosts, c.Family = nil, conf.V6
 		}
