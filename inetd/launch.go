@@ -130,7 +130,7 @@ func (s *server) begin(c conn) (*job, *os.File) {
 		s.watchAll(c.e)
 	}
 	fd := sock.High(c.fd)
-	s.tight = s.tight || sock.Tight(fd, s.roof)
+	s.tight = s.tight || sock.Tight(fd)
 	sock.SetNonblock(fd, true)
 	return j, os.NewFile(uintptr(fd), c.e.label)
 }

@@ -56,7 +56,7 @@ func (s *server) openNow(l *listener) bool {
 	e := l.entry
 	fd, err := s.bind(l.addr, e.opts)
 	if err == nil {
-		if err = errTight; !sock.Tight(fd, sock.Roof()) {
+		if err = errTight; !sock.Tight(fd) {
 			err = s.ready(l, fd)
 		}
 		if err != nil {

@@ -28,7 +28,6 @@ func (s *server) reload() {
 
 func (s *server) read() {
 	s.loading = true
-	s.roof = sock.Roof()
 	s.spare.release()
 	s.notify.reloading()
 	go func() {

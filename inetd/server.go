@@ -43,7 +43,6 @@ type server struct {
 	starved    []*listener       // wait until a descriptor is free
 	hungry     bool              // for descriptors
 	tight      bool              // the last descriptors are not for clients that stay
-	roof       int               // where these begin
 	meal       stopper
 	sated      stopper // ends the hunger
 	spare      spare
@@ -89,7 +88,6 @@ func newServer(o *options, log *logger, set event.Set) *server {
 		start:      child.Start,
 		jobs:       make(map[*job]struct{}),
 		spare:      newSpare(),
-		roof:       sock.Roof(),
 		tables:     &libwrap.Tables{Allow: hostsAllow, Deny: hostsDeny},
 		replies:    services.NewReplyCap(services.DefaultReplies),
 		listeners:  make(map[sock.Addr]*listener),

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -341,22 +340,16 @@ func drain(fd int) {
 	}
 }
 
-// Roof is where the last descriptors begin: with one of them that lives long, too
-// few would be left for clients, servers and files. Where there are few
-// altogether nobody can have any for himself, and there is no roof.
-func Roof() int {
-	const fewest, last = 64, 8
-	var lim unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil || uint64(lim.Cur) < fewest || uint64(lim.Cur) > math.MaxInt {
-		return math.MaxInt
+// Tight says that High has found no room for a descriptor that is to live long:
+// with it, too few would be left for clients, servers and files. Where there are
+// few altogether nobody can have any for himself.
+func Tight(fd int) bool {
+	const few = 64
+	if fd >= base {
+		return false
 	}
-	return int(lim.Cur) - last
-}
-
-// Tight says that a descriptor which High has moved is at the roof. The lowest
-// free number is given first, so those above it are free.
-func Tight(fd, roof int) bool {
-	return fd >= roof || fd < base && roof < math.MaxInt // High found none
+	var lim unix.Rlimit
+	return unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) == nil && lim.Cur >= few
 }
 
 // Full says that the next would be Tight.
@@ -367,7 +360,7 @@ func Full() bool {
 	}
 	fd = High(fd)
 	defer unix.Close(fd)
-	return Tight(fd, Roof())
+	return Tight(fd)
 }
 
 // Path is the socket file of a unix-domain socket that was just bound, nil for
