@@ -72,11 +72,10 @@ func (s *server) accept(l *listener) {
 // acceptOne is false when there is nobody there any more.
 func (s *server) acceptOne(l *listener) bool {
 	if s.tight && l.entry.stays() {
-		s.tight = sock.Full()
-	}
-	if s.tight && l.entry.stays() {
-		s.starve(l, unix.EMFILE)
-		return false
+		if s.tight = sock.Full(); s.tight {
+			s.starve(l, unix.EMFILE)
+			return false
+		}
 	}
 	fd, peer, err := sock.Accept(l.fd)
 	switch {
@@ -145,10 +144,6 @@ func (s *server) starve(l *listener, err error) {
 		s.watch(l)
 	}
 	// Descriptors may also come free without the daemon knowing.
-	s.feedLater()
-}
-
-func (s *server) feedLater() {
 	if s.meal == nil {
 		s.meal = s.after(time.Second, func() {
 			s.meal = nil

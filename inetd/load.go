@@ -479,17 +479,25 @@ func (sp *spec) serve(found [][]sock.Addr) {
 }
 
 // keep leaves the hosts without an address those that they had: a name server
-// that fails takes nothing away.
+// that fails takes nothing away, and what else the file says of the service holds.
 func (sp *spec) keep(old *spec) {
-	if sp.found == nil || old.found == nil || sp.Port != old.Port || !slices.Equal(sp.Hosts, old.Hosts) {
+	if sp.unresolved == nil || sp.Port != old.Port || !slices.Equal(sp.Hosts, old.Hosts) {
 		return
 	}
-	for i, as := range sp.found {
-		if len(as) == 0 {
-			sp.found[i] = old.found[i]
+	nowhere := sp.unusable == sp.unresolved
+	if old.unresolved == nil {
+		sp.addrs, sp.found, sp.unresolved = old.addrs, nil, nil
+	} else {
+		for i, as := range sp.found {
+			if len(as) == 0 {
+				sp.found[i] = old.found[i]
+			}
 		}
+		sp.serve(sp.found)
 	}
-	sp.serve(sp.found)
+	if nowhere && len(sp.addrs) > 0 {
+		sp.unusable = nil
+	}
 }
 
 func (sp *spec) warnUnresolved(l *conf.ErrorList) {

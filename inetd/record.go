@@ -229,7 +229,9 @@ func (f *files) write(l fileLine) {
 func openLog(name string) (*os.File, error) {
 	const flags = os.O_WRONLY | os.O_APPEND | os.O_CREATE | unix.O_NONBLOCK
 	for range 16 {
-		if strings.HasPrefix(name, "/proc/") { // the links there, as /dev/stderr leads to, are the kernel's, and what they say is no path
+		// The links of /proc, where /dev/stderr and /dev/fd lead, are the kernel's, and
+		// what they say is no path.
+		if strings.HasPrefix(name, "/proc/") || strings.HasPrefix(name, "/dev/fd/") {
 			return os.OpenFile(name, flags, 0o644)
 		}
 		f, err := os.OpenFile(name, flags|unix.O_NOFOLLOW, 0o644)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"maps"
 	"os"
 	"path/filepath"
@@ -121,10 +120,8 @@ func (s *server) apply(cfg *config) diff {
 	for _, sp := range cfg.specs {
 		e := old[sp.Key()]
 		delete(old, sp.Key())
-		// A name server that does not answer takes no address away. What else the
-		// file says of the service holds.
-		if e != nil && e.unresolved == nil && sp.unresolved != nil && cmp.Or(sp.unusable, sp.unresolved) == sp.unresolved && sp.Port == e.Port {
-			sp.addrs, sp.unresolved, sp.unusable = e.addrs, nil, nil
+		if e != nil {
+			sp.keep(e.spec)
 		}
 		if sp.unusable != nil {
 			if e == nil {
@@ -135,9 +132,6 @@ func (s *server) apply(cfg *config) diff {
 			d.held = append(d.held, e.label)
 			s.entries = append(s.entries, e)
 			continue
-		}
-		if e != nil {
-			sp.keep(e.spec)
 		}
 		switch {
 		case e == nil:
@@ -430,7 +424,7 @@ func (s *server) reset(l *listener) error {
 // mayHave says whether a service without a good line may have a bad one: it was
 // not switched off now, and the file where it was has errors or could not be read.
 func (s *server) mayHave(cfg *config, sp *spec) bool {
-	if sp.timesOff(cfg.services) > sp.timesOff(s.off) {
+	if cfg.problems.Errors() == 0 || sp.timesOff(cfg.services) > sp.timesOff(s.off) {
 		return false
 	}
 	file := filepath.Clean(sp.Pos.File)
@@ -438,10 +432,7 @@ func (s *server) mayHave(cfg *config, sp *spec) bool {
 	if lists := cfg.lists[filepath.Dir(file)]; !asked && lists != nil && lists(filepath.Base(file)) {
 		return false // it is gone
 	}
-	if !read {
-		return cfg.problems.Errors() > 0
-	}
-	return slices.ContainsFunc(cfg.problems, func(p *conf.Error) bool { return !p.Warning && p.Pos.File == sp.Pos.File })
+	return !read || slices.ContainsFunc(cfg.problems, func(p *conf.Error) bool { return !p.Warning && p.Pos.File == sp.Pos.File })
 }
 
 // timesOff is how often a service is written and switched off: there may be
