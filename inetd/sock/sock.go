@@ -151,7 +151,7 @@ func Bind(a Addr, o Options) (fd int, err error) {
 		}
 		return fd, nil
 	}
-	if errors.Is(err, unix.EADDRINUSE) && a.Type == Dgram && a.Path == "" && !taken(a.IP.Port()) {
+	if errors.Is(err, unix.EADDRINUSE) && a.Type == Dgram && a.Path == "" && !taken(a) {
 		if fd, err = bind(a, o, true); err == nil {
 			err = reuse(fd, 0)
 		}

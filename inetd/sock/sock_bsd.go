@@ -97,7 +97,7 @@ func Refuse(fd int, a Addr, o Options) (int, error) {
 func Resume(fd int, a Addr, o Options) error { return Listen(fd, a, o) }
 
 // taken: these systems let a socket be bound beside connected ones.
-func taken(uint16) bool { return true }
+func taken(Addr) bool { return true }
 
 // lastSender: a queue can be seen at its head only.
 func lastSender(fd int) (before int, peer netip.AddrPort, err error) {

@@ -1,11 +1,14 @@
 package sock
 
 import (
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -193,24 +196,44 @@ func Resume(fd int, a Addr, o Options) error {
 	return reuseAddr(fd, 1)
 }
 
-// taken says whether a datagram socket at a port is open to everybody. Those
-// that are connected to one peer are of the servers that Split gave theirs,
-// which may live longer than the daemon.
-func taken(port uint16) bool {
+// taken says whether a datagram socket that is open to everybody is in the way of
+// a. Those that are connected to one peer are of the servers that Split gave
+// theirs, which may live longer than the daemon.
+func taken(a Addr) bool {
 	for _, name := range []string{"/proc/net/udp", "/proc/net/udp6"} {
 		text, err := os.ReadFile(name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return true
 		}
 		for l := range strings.Lines(string(text)) {
-			// sl local_address rem_address …, addresses in hexadecimal
+			// sl local_address rem_address …
 			f := strings.Fields(l)
-			if len(f) >= 3 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) && strings.HasSuffix(f[2], ":0000") {
+			if len(f) < 3 || !strings.HasSuffix(f[2], ":0000") {
+				continue
+			}
+			// Whether one of IPv6 takes IPv4 as well is not told.
+			if ip, ok := procAddr(f[1]); ok && a.Meets(Addr{IP: ip, Type: a.Type, Proto: a.Proto, Mapped: ip.Addr().Is6()}) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// procAddr reads an address of /proc/net: hexadecimal words, each in the order of
+// the machine's bytes, and the port.
+func procAddr(s string) (netip.AddrPort, bool) {
+	words, port, _ := strings.Cut(s, ":")
+	b, err1 := hex.DecodeString(words)
+	p, err2 := strconv.ParseUint(port, 16, 16)
+	if err1 != nil || err2 != nil || len(b)%4 != 0 {
+		return netip.AddrPort{}, false
+	}
+	for w := range slices.Chunk(b, 4) {
+		binary.NativeEndian.PutUint32(w, binary.BigEndian.Uint32(w))
+	}
+	ip, ok := netip.AddrFromSlice(b)
+	return netip.AddrPortFrom(ip, uint16(p)), ok
 }
 
 // lastSender is who has sent the last datagram of a queue, and how many stand

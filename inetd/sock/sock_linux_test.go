@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"testing"
 
@@ -149,6 +150,33 @@ func TestSplitReuse(t *testing.T) {
 		if on, err := unix.GetsockoptInt(s, unix.SOL_SOCKET, unix.SO_REUSEADDR); on != 0 || err != nil {
 			t.Errorf("SO_REUSEADDR = %d, %v, want 0", on, err)
 		}
+	}
+}
+
+// Servers of an earlier daemon, each connected to its client, keep no address from
+// the next one, whatever it has bound at the port before; an open socket does.
+func TestBindBesideServers(t *testing.T) {
+	needIPv6(t)
+	for _, tt := range []struct{ before, a string }{{"0.0.0.0", "::"}, {"127.0.0.1", "127.0.0.2"}, {"127.0.0.1", "::1"}} {
+		a, fd := anywhere(t, addr(Dgram, netip.AddrPortFrom(netip.MustParseAddr(tt.a), 0).String()))
+		host := a.IP.Addr()
+		if host.IsUnspecified() {
+			host = netip.IPv6Loopback()
+		}
+		c := dial(t, "udp", netip.AddrPortFrom(host, a.IP.Port()).String())
+		c.Write([]byte("x"))
+		conn, fd, _, err := Split(fd, a, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(conn)
+		if other, err := Bind(a, opts); err == nil {
+			t.Errorf("%v is bound twice", a)
+			unix.Close(other)
+		}
+		unix.Close(fd)
+		opened(t, addr(Dgram, netip.AddrPortFrom(netip.MustParseAddr(tt.before), a.IP.Port()).String()), opts)
+		opened(t, a, opts)
 	}
 }
 
