@@ -65,11 +65,10 @@ func (s *server) register(l *listener, set func(context.Context, rpcbind.Mapping
 	}
 	was, ms, label, pos := s.registered[l], l.mappings(), l.entry.label, l.entry.Pos
 	s.registered[l] = ms
+	was = s.unclaimed(was)
 	s.enqueue(label, func() {
-		for i, m := range was { // of the same socket, so there are as many
-			for _, old := range m.Without(ms[i]) {
-				rpcbind.Unset(context.Background(), old)
-			}
+		for _, m := range was {
+			rpcbind.Unset(context.Background(), m)
 		}
 		var errs []error
 		for _, m := range ms {
@@ -78,6 +77,21 @@ func (s *server) register(l *listener, set func(context.Context, rpcbind.Mapping
 		err := errors.Join(errs...)
 		s.set.Post(func() { s.published(l, label, pos, err) })
 	})
+}
+
+// unclaimed is what of ms no listener has: a port mapper takes a version back
+// whoever serves it now.
+func (s *server) unclaimed(ms []rpcbind.Mapping) []rpcbind.Mapping {
+	for _, claimed := range s.registered {
+		for _, c := range claimed {
+			var left []rpcbind.Mapping
+			for _, m := range ms {
+				left = append(left, m.Without(c)...)
+			}
+			ms = left
+		}
+	}
+	return ms
 }
 
 func (s *server) published(l *listener, label string, pos conf.Pos, err error) {
@@ -115,6 +129,7 @@ func (s *server) unpublish(l *listener) {
 	}
 	ms := s.registered[l]
 	delete(s.registered, l)
+	ms = s.unclaimed(ms)
 	s.enqueue(l.entry.label, func() {
 		for _, m := range ms {
 			rpcbind.Unset(context.Background(), m)

@@ -157,6 +157,17 @@ func TestRPC(t *testing.T) {
 		}
 		wantRegistered(t, "after a change of the versions", "536870913 2 tcp", "536870913 3 tcp", "536870913 4 tcp", "536870914 2 udp", "536870914 2 udp6")
 		wantAnswer(t, "tcp4", "127.0.0.1:"+rpcPort(t, "536870913 4 tcp"), "hello\n", "hello\n")
+		// Versions go from one entry to another of the program.
+		two := func(first, second string) {
+			t.Helper()
+			d.reload(in("ourprog/%s stream rpc/tcp4 nowait.0 root /bin/cat cat\nourprog/%s stream rpc/tcp4 nowait.0 root $self srv.say second\n", first, second))
+			wantRegistered(t, first+" and "+second, "536870913 1 tcp", "536870913 2 tcp", "536870913 3 tcp", "536870913 4 tcp")
+			wantAnswer(t, "tcp4", "127.0.0.1:"+rpcPort(t, "536870913 1 tcp"), "hello\n", "hello\n")
+			wantAnswer(t, "tcp4", "127.0.0.1:"+rpcPort(t, "536870913 4 tcp"), "", "second\n")
+		}
+		two("1-2", "3-4")
+		two("1-3", "4")
+		two("1", "2-4")
 		d.reload(in(plain + cat))
 		wantRegistered(t, "after a removal", all[:3]...)
 		d.reload(in(plain + "garbage\n"))
