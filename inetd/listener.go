@@ -68,8 +68,11 @@ func (s *server) openNow(l *listener) bool {
 			l.retry = &retry{wait: firstRetry}
 			s.log.err("%s: %s: %v (%s), will try again", e.label, l.addr, err, e.Pos)
 		}
-		l.retry.timer = s.after(l.retry.wait, func() { s.openAgain(l) })
-		l.retry.wait = min(2*l.retry.wait, lastRetry)
+		r := l.retry
+		r.timer = s.after(r.wait, func() {
+			r.wait = min(2*r.wait, lastRetry)
+			s.openAgain(l)
+		})
 		return false
 	}
 	if l.retry != nil {
@@ -112,7 +115,7 @@ func (l *listener) fence(fd int) error {
 	return sock.Filter(fd, prog)
 }
 
-// openAgain runs when the wait of a retry is over.
+// openAgain tries when the wait of a retry is over, or before.
 func (s *server) openAgain(l *listener) {
 	if l.retry == nil || l.fd >= 0 || s.listeners[l.addr] != l {
 		return
@@ -226,6 +229,21 @@ func (s *server) refuse(l *listener) {
 	l.refusing = true
 }
 
+// readmit is the mirror image of refuse.
+func (s *server) readmit(l *listener) {
+	l.refusing = false
+	if l.fd >= 0 {
+		err := sock.Resume(l.fd, l.addr, l.entry.opts)
+		if err == nil {
+			s.watch(l)
+			return
+		}
+		s.log.err("%s: %s: %v", l.entry.label, l.addr, err)
+		s.close(l)
+	}
+	s.open(l)
+}
+
 // resume ends a rest early or in time.
 func (s *server) resume(e *entry) {
 	e.resting = false
@@ -234,18 +252,10 @@ func (s *server) resume(e *entry) {
 	e.cps.Clear()
 	for _, l := range e.listeners {
 		if l.refusing {
-			l.refusing = false
-			if l.fd < 0 {
-				s.open(l)
-				continue
-			}
-			if err := sock.Resume(l.fd, l.addr, e.opts); err != nil {
-				s.log.err("%s: %s: %v", e.label, l.addr, err)
-				s.close(l)
-				s.open(l)
-				continue
-			}
-		} else if l.fd >= 0 && l.addr.Type == sock.Dgram && l.holder == nil {
+			s.readmit(l)
+			continue
+		}
+		if l.fd >= 0 && l.addr.Type == sock.Dgram && l.holder == nil {
 			// What came meanwhile is as late as its senders have given up.
 			for range 10000 {
 				if sock.Drop(l.fd) != nil {

@@ -435,9 +435,6 @@ func (ld *loader) resolve(sp *spec, db *names.DB, names map[string]answer) error
 	if sp.Proto != "tcp" && sp.Proto != "udp" {
 		a.Proto, _ = db.Proto(sp.Proto)
 	}
-	if sp.RPC != nil {
-		a.Name = sp.Key()
-	}
 	hosts := sp.Hosts
 	if len(hosts) == 0 {
 		hosts = []string{"*"}
@@ -468,6 +465,9 @@ func (sp *spec) serve(found [][]sock.Addr) {
 	sp.addrs, sp.found = nil, nil
 	for _, as := range found {
 		for _, a := range as {
+			if sp.RPC != nil {
+				a.Name = sp.Key()
+			}
 			if !slices.Contains(sp.addrs, a) {
 				sp.addrs = append(sp.addrs, a)
 			}
@@ -486,7 +486,8 @@ func (sp *spec) keep(old *spec) {
 	}
 	nowhere := sp.unusable == sp.unresolved
 	if old.unresolved == nil {
-		sp.addrs, sp.found, sp.unresolved = old.addrs, nil, nil
+		sp.unresolved = nil
+		sp.serve([][]sock.Addr{old.addrs})
 	} else {
 		for i, as := range sp.found {
 			if len(as) == 0 {

@@ -614,6 +614,16 @@ func TestLoopBindRetry(t *testing.T) {
 		r.do(func() { r.bindErr = nil })
 		reloaded()
 		r.watching("127.0.0.1:"+label, true)
+
+		// Tries before their time do not make the next one later.
+		r.do(func() { r.bindErr = fmt.Errorf("bind: %w", unix.EADDRINUSE) })
+		r.write(in("127.0.0.2:%d stream tcp4 nowait $me /bin/cat cat\n", p))
+		for range 5 {
+			reloaded()
+		}
+		r.do(func() { r.bindErr = nil })
+		r.pass(firstRetry)
+		r.watching("127.0.0.2:"+label, true)
 	})
 }
 

@@ -129,8 +129,9 @@ func (s *server) apply(cfg *config) diff {
 				added = append(added, sp)
 				continue
 			}
-			d.held = append(d.held, e.label)
+			d.waiting = append(d.waiting, e.label)
 			s.entries = append(s.entries, e)
+			s.unready = append(s.unready, sp)
 			continue
 		}
 		switch {
@@ -277,6 +278,7 @@ func (s *server) adopt(specs []*spec) {
 		changed = true
 		if i >= 0 {
 			s.entries[i].spec = sp
+			s.adjust(s.entries[i])
 		} else {
 			e := &entry{spec: sp}
 			s.adjust(e)
@@ -366,10 +368,13 @@ func (s *server) settle() {
 func (s *server) update(l *listener, e *entry) {
 	changed := l.opts != e.opts
 	l.entry = e
-	if l.fd < 0 {
-		if l.retry != nil {
-			s.openAgain(l)
-		}
+	switch {
+	case l.fd >= 0:
+	case l.refusing && !e.resting:
+		s.readmit(l)
+		return
+	default:
+		s.openAgain(l)
 		return
 	}
 	if changed {
@@ -382,6 +387,12 @@ func (s *server) update(l *listener, e *entry) {
 		s.close(l)
 		s.open(l)
 		return
+	}
+	switch { // it may have been another entry's
+	case l.refusing && !e.resting:
+		s.readmit(l)
+	case e.resting && !l.refusing:
+		s.refuse(l)
 	}
 	s.setMode(l)
 	s.renew(l)
@@ -492,6 +503,7 @@ func (s *server) lift() {
 type diff struct {
 	added, changed, removed []string
 	held                    []string // kept because the files have errors
+	waiting                 []string // as they were until they can be what the files say
 	kept                    int
 }
 
@@ -506,5 +518,6 @@ func (d *diff) log(l *logger) {
 	list("changed", d.changed)
 	list("removed", d.removed)
 	list("kept for the errors in the file", d.held)
-	l.info("reload: %d added, %d changed, %d removed, %d kept", len(d.added), len(d.changed), len(d.removed), d.kept+len(d.held))
+	list("not changed yet", d.waiting)
+	l.info("reload: %d added, %d changed, %d removed, %d kept", len(d.added), len(d.changed), len(d.removed), d.kept+len(d.held)+len(d.waiting))
 }

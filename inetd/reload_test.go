@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"inetd/inetd/conf"
 	"inetd/inetd/conf/xinetdconf"
@@ -399,6 +400,84 @@ func TestHostFails(t *testing.T) {
 	found = [][]sock.Addr{at("127.0.0.4"), nil, at("127.0.0.3")}
 	again()
 	served("when one moves", false, true, true, true)
+}
+
+// A listener that changes hands refuses if its new entry rests, and only then.
+func TestReloadRest(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	conf := func(host string) string { return in("%s:%d stream tcp4 nowait.1 $me /bin/cat cat\n", host, p) }
+	r := newRig(t, nil, conf("localhost"), nil)
+	r.run()
+	apply := func(change func(*config)) {
+		t.Helper()
+		r.do(func() {
+			cfg, err := r.s.load()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			change(cfg)
+			r.s.rest(r.s.entries[0], time.Hour)
+			r.s.apply(cfg)
+		})
+	}
+	// A client that comes while the files are read has the old entry rest.
+	r.write(conf("127.0.0.1"))
+	apply(func(*config) {})
+	wantAnswer(t, "tcp4", local(p), "hello\n", "hello\n")
+
+	// The address of the second is the first's, which rests, since that has it now.
+	r.write(conf("first") + conf("second"))
+	at := func(n byte) []sock.Addr {
+		return []sock.Addr{{Type: sock.Stream, IP: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, n}), uint16(p))}}
+	}
+	found := func(first, second byte) func(*config) {
+		return func(cfg *config) {
+			for i, n := range []byte{first, second} {
+				cfg.specs[i].unresolved, cfg.specs[i].unusable, cfg.specs[i].addrs = nil, nil, at(n)
+			}
+		}
+	}
+	r.s.again = func([]*spec) {}
+	apply(found(1, 2))
+	second := fmt.Sprintf("127.0.0.2:%d", p)
+	wantAnswer(t, "tcp4", second, "hello\n", "hello\n")
+	apply(found(2, 3))
+	wantRefused(t, "tcp4", second)
+	r.do(func() { r.s.resume(r.s.entries[0]) })
+	wantAnswer(t, "tcp4", second, "hello\n", "hello\n")
+}
+
+// An RPC service goes on at the port it has while its name is looked up in vain,
+// by what it is called now.
+func TestKeepRenamed(t *testing.T) {
+	spec := func(low, high uint32) *spec {
+		return &spec{Service: &conf.Service{Name: "1", Proto: "tcp", Socktype: conf.Stream, Hosts: []string{"here", "there"}, RPC: &conf.RPC{Program: 1, Low: low, High: high}}}
+	}
+	at := [][]sock.Addr{{addrOf("127.0.0.1")}, {addrOf("127.0.0.2")}}
+	for _, known := range []int{0, 1, 2} {
+		old, sp := spec(1, 2), spec(1, 3)
+		if known < 2 {
+			old.unresolved = errors.New("no answer")
+		}
+		old.serve([][]sock.Addr{at[0], at[1][:known/2]})
+		sp.unresolved = errors.New("no answer")
+		sp.serve([][]sock.Addr{at[0][:min(known, 1)], nil})
+		sp.keep(old)
+		for i, a := range sp.addrs {
+			if a.Name != sp.Key() || a.IP != at[i][0].IP {
+				t.Errorf("%d known: address %d is %v of %q, want %v of %q", known, i, a, a.Name, at[i][0], sp.Key())
+			}
+		}
+		if want := max(known, 1); len(sp.addrs) != want {
+			t.Errorf("%d known: %d addresses, want %d", known, len(sp.addrs), want)
+		}
+	}
+}
+
+func addrOf(ip string) sock.Addr {
+	return sock.Addr{Type: sock.Stream, IP: netip.AddrPortFrom(netip.MustParseAddr(ip), 0)}
 }
 
 // An address that comes while its service rests serves when that is over.

@@ -521,6 +521,26 @@ func TestAddressAppears(t *testing.T) {
 	})
 }
 
+// What a line says of a user that is not there yet holds when there is one; until
+// then the service is what it was.
+func TestUserAppears(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		const passwd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"
+		put(t, "/etc/passwd", passwd, 0o644)
+		d := start(t, in("7777 stream tcp4 nowait nobody /bin/echo echo old\n"))
+		wantAnswer(t, "tcp4", "127.0.0.1:7777", "", "old\n")
+		mark := d.log.mark()
+		if got := d.reload(in("7777 stream tcp4 nowait late:nogroup /bin/echo echo new\n")); !strings.HasSuffix(got, "0 added, 0 changed, 0 removed, 1 kept") {
+			t.Errorf("reload = %q", got)
+		}
+		d.log.wait(t, mark, "reload: not changed yet: 7777/tcp")
+		wantAnswer(t, "tcp4", "127.0.0.1:7777", "", "old\n")
+		put(t, "/etc/passwd", passwd+"late:x:4242:4242::/:/bin/sh\n", 0o644)
+		d.log.wait(t, mark, "7777/tcp: can be served now")
+		wantAnswer(t, "tcp4", "127.0.0.1:7777", "", "new\n")
+	})
+}
+
 // A name server that does not answer holds up neither the start nor any other
 // service; of several hosts those are served that have an address, and the
 // rest when it has come.
