@@ -36,8 +36,8 @@ func (c *cached[T]) current(st stamp) bool {
 
 // get returns the compiled form of the file at path, or, the first time it is
 // asked for, a descriptor to read it from: a program that decides once has no
-// use for the compiled form. Enormous and special files are always read. The
-// caller closes the descriptor.
+// use for the compiled form. Enormous and special files are always read, and so is
+// one that could not be. The caller closes the descriptor.
 func (c *cached[T]) get(path string, compile func(data string) T) (form T, fd int, err error) {
 	s := c.state.Load()
 	if s == nil {
@@ -66,12 +66,16 @@ func (c *cached[T]) get(path string, compile func(data string) T) (form T, fd in
 	if st, err = statFD(fd); err == nil && (!st.regular || st.size > cmp.Or(c.max, maxCompiled)) {
 		return form, fd, nil
 	}
-	defer syscall.Close(fd)
-	if err != nil {
-		return form, -1, err
+	var data []byte
+	if err == nil {
+		data, err = readAll(fd, st.size, math.MaxInt)
 	}
+	if err != nil {
+		_, err = syscall.Seek(fd, 0, 0)
+		return form, fd, err
+	}
+	syscall.Close(fd)
 	n := &cachedState[T]{stamp: st, settled: st.settled(now), compiled: true}
-	data := readAll(fd, st.size, math.MaxInt)
 	if s.compiled && s.data == string(data) {
 		n.data, n.form = s.data, s.form
 	} else {

@@ -175,6 +175,12 @@ func (d *decision) scan(fd int, rule *ruleText) match {
 	lr := lineReader{fd: fd, buf: make([]byte, 2*(maxLine+1))}
 	for {
 		line, complete, ok := lr.next()
+		if lr.err != nil {
+			path := d.at.File
+			d.at = Pos{}
+			d.warn("cannot read " + path + ": " + strerror(lr.err))
+			return matchErr
+		}
 		if !ok {
 			return matchNo
 		}

@@ -159,8 +159,8 @@ func drain(fd int, b []byte) []byte {
 		if len(b) == cap(b) {
 			b = append(b, make([]byte, 512)...)[:len(b)]
 		}
-		n := readFD(fd, b[len(b):min(cap(b), maxGetent)])
-		if n <= 0 {
+		n, err := readFD(fd, b[len(b):min(cap(b), maxGetent)])
+		if n == 0 || err != nil {
 			break
 		}
 		b = b[:len(b)+n]

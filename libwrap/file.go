@@ -64,21 +64,25 @@ func statFD(fd int) (stamp, error) {
 	return makeStamp(&st), nil
 }
 
-// readFD is read(2); errors, such as that of a directory, end the file.
-func readFD(fd int, b []byte) int {
+// readFD is read(2) to which a directory is an empty file. Any other error is one,
+// while the C library takes it for the end: it would let in whom the rest refuses.
+func readFD(fd int, b []byte) (int, error) {
 	for {
 		n, err := syscall.Read(fd, b)
-		if err == nil {
-			return n
+		switch err {
+		case nil:
+			return n, nil
+		case syscall.EINTR:
+			continue
+		case syscall.EISDIR:
+			return 0, nil
 		}
-		if err != syscall.EINTR {
-			return 0
-		}
+		return 0, err
 	}
 }
 
 // readAll reads a file to its end, or up to max bytes.
-func readAll(fd int, size int64, max int) []byte {
+func readAll(fd int, size int64, max int) ([]byte, error) {
 	if size < 0 || size > min(int64(max), 1<<30) {
 		size = 0
 	}
@@ -87,13 +91,16 @@ func readAll(fd int, size int64, max int) []byte {
 		if len(b) == cap(b) {
 			b = append(b, 0)[:len(b)]
 		}
-		n := readFD(fd, b[len(b):min(cap(b), max)])
+		n, err := readFD(fd, b[len(b):min(cap(b), max)])
+		if err != nil {
+			return nil, err
+		}
 		if n == 0 {
 			break
 		}
 		b = b[:len(b)+n]
 	}
-	return b
+	return b, nil
 }
 
 // readPath reads a small file.
@@ -103,7 +110,7 @@ func readPath(path string, max int) ([]byte, error) {
 		return nil, err
 	}
 	defer syscall.Close(fd)
-	return readAll(fd, 0, max), nil
+	return readAll(fd, 0, max)
 }
 
 // Strerror words an error as strerror(3) does, which is how the messages of

@@ -67,6 +67,9 @@ func (d *decision) inHostFile(path string, e *Endpoint) bool {
 			found = d.hostMatches(string(w), e)
 		}
 		syscall.Close(fd)
+		if !found && wr.err != nil {
+			d.fail("host file " + path + ": " + strerror(wr.err))
+		}
 	}
 	d.reading = d.reading[:len(d.reading)-1]
 	if tooLong {
@@ -97,6 +100,7 @@ type wordReader struct {
 	buf        []byte // of a size no word may reach
 	start, end int
 	eof        bool
+	err        error // in place of the end
 }
 
 // next returns the next word, nil at the end or if a word is too long.
@@ -112,7 +116,7 @@ func (r *wordReader) next() (word []byte, tooLong bool) {
 		switch {
 		case i-r.start > maxWord:
 			return nil, true
-		case i < r.end || r.eof && i > r.start:
+		case i < r.end || r.eof && r.err == nil && i > r.start:
 			word = r.buf[r.start:i]
 			r.start = i
 			if j := bytes.IndexByte(word, 0); j >= 0 {
@@ -130,7 +134,8 @@ func (r *wordReader) next() (word []byte, tooLong bool) {
 			r.eof = true
 			continue
 		}
-		n := readFD(r.fd, r.buf[r.end:])
+		var n int
+		n, r.err = readFD(r.fd, r.buf[r.end:])
 		r.end += n
 		r.eof = n == 0
 	}

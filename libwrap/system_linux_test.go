@@ -129,3 +129,28 @@ name 127.0.0.1 localhost 0
 		t.Errorf("got\n%s\nwant\n%s", out, want)
 	}
 }
+
+// A file whose reading fails is no empty one: hosts.deny refuses everybody, and so
+// does a rule for which a host file would be read. Nothing of that is kept.
+func TestReadFails(t *testing.T) {
+	const broken = "/proc/self/mem" // a regular file; read(2) at 0 is EIO
+	deny := newTables(t, "sshd: 10.\n", "")
+	deny.Deny = broken
+	for _, tables := range []*Tables{
+		deny,
+		newTables(t, "sshd: 10.\n", "ALL: "+broken+"\n"),
+		newTables(t, "sshd: 10.\nALL: "+broken+"\n", ""),
+	} {
+		for range 3 { // read, compiled, kept
+			if v := tables.Check(t.Context(), from("9.9.9.9")); v.Allowed || len(v.Events) == 0 || !strings.HasSuffix(v.Events[len(v.Events)-1].Text, "Input/output error") {
+				t.Errorf("%+v: verdict %+v, want a refusal for the error", tables, v)
+			}
+			if v := tables.Check(t.Context(), from("10.0.0.1")); !v.Allowed {
+				t.Errorf("%+v: a client of a rule before is refused: %+v", tables, v)
+			}
+		}
+	}
+	if _, err := ReadTable(broken); !errors.Is(err, syscall.EIO) {
+		t.Errorf("ReadTable = %v, want %v", err, syscall.EIO)
+	}
+}

@@ -24,6 +24,7 @@ type lineReader struct {
 	buf        []byte
 	start, end int // unread part of buf
 	eof        bool
+	err        error // in place of the end
 
 	line int    // newlines that ended a piece so far: the line the C library reports
 	acc  []byte // a line made of several pieces
@@ -113,7 +114,8 @@ func (r *lineReader) fill() {
 		r.end = copy(r.buf, r.buf[r.start:r.end])
 		r.start = 0
 	}
-	n := readFD(r.fd, r.buf[r.end:])
+	var n int
+	n, r.err = readFD(r.fd, r.buf[r.end:])
 	r.end += n
 	r.eof = n == 0
 }
@@ -195,7 +197,7 @@ type OptionText struct {
 }
 
 // ReadTable reads a table whole. The error is a *PathError if the file cannot
-// be opened; that it is missing is such an error too. A directory is an empty
+// be opened or read; that it is missing is such an error too. A directory is an empty
 // table.
 func ReadTable(path string) (*Table, error) {
 	fd, err := openFile(path)
@@ -207,6 +209,9 @@ func ReadTable(path string) (*Table, error) {
 	r := lineReader{fd: fd, buf: make([]byte, 2*(maxLine+1)), track: true}
 	for {
 		line, complete, ok := r.next()
+		if r.err != nil {
+			return nil, &PathError{path, r.err}
+		}
 		if !ok {
 			return t, nil
 		}
@@ -262,7 +267,7 @@ func (r *lineReader) where(path string, off int) Pos {
 	return Pos{path, p.line, p.col + off - p.off}
 }
 
-// A PathError is a file that could not be opened.
+// A PathError is a file that could not be opened or read.
 type PathError struct {
 	Path string
 	Err  error // a syscall.Errno
