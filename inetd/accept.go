@@ -80,6 +80,7 @@ func (s *server) acceptOne(l *listener) bool {
 	fd, peer, err := sock.Accept(l.fd)
 	switch {
 	case err == nil:
+		l.failures = 0
 		s.fed()
 	case sock.Gone(err):
 		return false

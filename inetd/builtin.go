@@ -54,8 +54,10 @@ func (s *server) answer(l *listener) {
 	n, err := s.batch.Recv(l.fd)
 	if err != nil {
 		s.log.warn("%s: %v", e.label, err)
+		s.pause(l)
 		return
 	}
+	l.failures = 0
 	now := s.now()
 	for i := range n {
 		from := s.batch.From(i)

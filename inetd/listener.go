@@ -27,12 +27,12 @@ type listener struct {
 	fenced      bool         // the kernel keeps clients away
 	refusing    bool         // bound, and clients are refused
 	starved     bool         // waits until a descriptor is free
-	backoff     bool         // waits after a server that did nothing for its client
+	backoff     bool         // waits after an error, or a server that did nothing for its client
 	holder      *job         // the server of a wait entry
 	retry       *retry
 	unpublished bool    // the port mapper does not know of it
 	republish   stopper // tries to tell it
-	failures    int     // servers in a row that did nothing
+	failures    int     // of these in a row
 }
 
 // A retry opens a listener later that could not be opened now.

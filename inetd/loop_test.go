@@ -627,6 +627,36 @@ func TestLoopBindRetry(t *testing.T) {
 	})
 }
 
+// An error that stays has the loop look again later, not at once.
+func TestLoopErrorPauses(t *testing.T) {
+	t.Parallel()
+	for _, conf := range []string{
+		in("%d dgram udp4 wait $me internal echo\n", freePort(t)),
+		in("%d stream tcp4 nowait $me internal daytime\n", freePort(t)),
+	} {
+		r := newRig(t, nil, conf, nil)
+		r.run()
+		r.do(func() {
+			l := r.s.entries[0].listeners[0]
+			null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer unix.Close(null)
+			defer func(was int) { l.fd = was }(l.fd)
+			l.fd = null // ENOTSOCK
+			r.s.arrive(l)
+			first := l.backoff
+			l.backoff, l.watched = false, true
+			r.s.arrive(l)
+			if !first || l.failures != 2 {
+				t.Errorf("%s: paused %v, %d failures, want a pause that grows", r.s.entries[0].label, first, l.failures)
+			}
+		})
+	}
+}
+
 // A client that is refused, or answered at once, leaves nothing to collect but
 // the reason.
 func TestLoopAllocations(t *testing.T) {

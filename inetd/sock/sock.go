@@ -415,11 +415,12 @@ func Shed(fd int) {
 
 // Gone says whether an error of Accept means that one client went away again,
 // or that there was none, and the next is worth a try. These are the errors
-// that accept(2) tells programs to treat like EAGAIN.
+// that accept(2) tells programs to treat like EAGAIN. A firewall's EPERM is not
+// among them: a filter of system calls says it every time.
 func Gone(err error) bool {
 	switch err {
 	case unix.EINTR, unix.EAGAIN, unix.ECONNABORTED, unix.EPROTO, unix.ENETDOWN, unix.ENOPROTOOPT,
-		unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.EOPNOTSUPP, unix.ENETUNREACH, unix.EPERM:
+		unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.EOPNOTSUPP, unix.ENETUNREACH:
 		return true
 	}
 	return false

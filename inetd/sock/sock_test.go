@@ -564,7 +564,7 @@ func TestErrors(t *testing.T) {
 		gone, scarce bool
 	}{
 		{unix.EAGAIN, true, true}, {unix.EINTR, true, false}, {unix.ECONNABORTED, true, false}, {unix.EPROTO, true, false},
-		{unix.ENETDOWN, true, false}, {unix.EHOSTUNREACH, true, false}, {unix.EPERM, true, false},
+		{unix.ENETDOWN, true, false}, {unix.EHOSTUNREACH, true, false}, {unix.EPERM, false, false},
 		{unix.EMFILE, false, true}, {unix.ENFILE, false, true}, {unix.ENOMEM, false, true}, {unix.ENOBUFS, false, true},
 		{unix.EBADF, false, false}, {unix.EINVAL, false, false}, {nil, false, false},
 		{fmt.Errorf("fork: %w", unix.EMFILE), false, true},
