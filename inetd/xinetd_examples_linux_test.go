@@ -311,7 +311,7 @@ func TestXinetdSlideComments(t *testing.T) {
 	want := strings.ReplaceAll(`$:1:1: "//": expected service NAME, defaults, include FILE or includedir DIRECTORY`+slashes+`
 $:2:20: warning: "//" and what follows is ignored`+slashes+`
 $:10:22: server: "//" is not a value`+slashes+`
-$:11:14: cps: "#" is not a value (a comment stands on a line of its own)
+$:11:14: warning: cps: "#" and what follows is ignored (a comment stands on a line of its own)
 $:21:2: "//": expected NAME = VALUE or }`+slashes+`
 `, "$", file)
 	if out != want || status != 1 {

@@ -245,6 +245,26 @@ func (p *parser) assign(d *draft, a assignment, inDefaults bool) {
 		p.errs.Errorf(a.name.pos, name, "there is no such attribute%s%s", guess, hint([]word{a.name}))
 		return
 	}
+	first := 0
+	if row.free { // the first may begin like a comment: a path does with two slashes
+		first = 1
+	}
+	for i := first; i < len(a.values); i++ {
+		v := a.values[i]
+		switch {
+		case !comment(v.text):
+			continue
+		case row.free && row.max != 1:
+			p.errs.Warnf(v.pos, name, "%q is a value, not a comment", v.text)
+		case v.text[0] == '#':
+			p.errs.Warnf(v.pos, name, "%q and what follows is ignored%s", v.text, hint([]word{v}))
+			a.values = a.values[:i]
+		default:
+			p.errs.Errorf(v.pos, name, "%q is not a value%s", v.text, hint([]word{v}))
+			return
+		}
+		break
+	}
 	switch {
 	case inDefaults && row.where == inService && refuses(row, a.values):
 		p.errs.Errorf(a.name.pos, name, "not an attribute of the defaults")
@@ -265,18 +285,6 @@ func (p *parser) assign(d *draft, a assignment, inDefaults bool) {
 	if !row.list() && d.own.has(row) {
 		p.errs.Warnf(a.name.pos, name, "given twice; the value of %s stands", place(d.pos(name), a.name.pos))
 		return
-	}
-	rest := a.values
-	if row.free && len(rest) > 0 { // the first may begin like a comment: a path does with two slashes
-		rest = rest[1:]
-	}
-	if i := slices.IndexFunc(rest, func(v word) bool { return comment(v.text) }); i >= 0 {
-		v := rest[i]
-		if !row.free || row.max == 1 {
-			p.errs.Errorf(v.pos, name, "%q is not a value%s", v.text, hint([]word{v}))
-			return
-		}
-		p.errs.Warnf(v.pos, name, "%q is a value, not a comment", v.text)
 	}
 	if n := len(a.values); n < row.min || row.max >= 0 && n > row.max {
 		at := a.name.pos
