@@ -181,13 +181,11 @@ func TestBindBesideServers(t *testing.T) {
 }
 
 func TestDisconnect(t *testing.T) {
-	for _, s := range []string{freePort(t, "127.0.0.1"), freePort(t, "0.0.0.0")} {
-		a := addr(Dgram, s)
-		fd, err := Bind(a, opts)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer unix.Close(fd)
+	for _, s := range []string{"127.0.0.1:0", "0.0.0.0:0"} {
+		// One that the kernel chose would not outlive connect(2) and its end.
+		a, fd := anywhere(t, addr(Dgram, s))
+		unix.Close(fd)
+		fd = opened(t, a, opts)
 		port := Local(fd).Port()
 		if Disconnect(fd) {
 			t.Errorf("%s: there was something to disconnect", s)
