@@ -28,6 +28,7 @@ type spec struct {
 
 	unresolved error         // a host without an address: what others there are is served
 	found      [][]sock.Addr // then, by host: what there is
+	unknown    error         // a host among the clients without an address
 	later      bool          // name servers have not been asked yet
 }
 

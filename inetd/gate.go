@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,17 +39,12 @@ func newGate(svc *conf.Service, l *conf.ErrorList) (*gate, error) {
 		return nil, nil
 	}
 	g := &gate{Xinetd: x, times: admit.NewTimes(x.Times)}
-	if x.Access.Patterns() {
-		g.access = admit.NewAccess(&x.Access)
-		if svc.Wait {
-			prog, ok := g.access.Filter()
-			for _, i := range prog {
-				g.filter = append(g.filter, sock.Instruction(i))
-			}
-			if !ok || !sock.CanFilter {
-				return nil, errors.New("its server accepts its clients itself, and the kernel cannot keep only_from and no_access for it")
-			}
-		}
+	access := x.Access
+	if svc.ByAddress() && access.Names() != nil {
+		access = conf.Access{OnlyGiven: true} // nobody, until the hosts' addresses are known
+	}
+	if err := g.guard(svc, &access); err != nil {
+		return nil, err
 	}
 	for _, b := range []struct {
 		file string
@@ -69,6 +65,63 @@ func newGate(svc *conf.Service, l *conf.ErrorList) (*gate, error) {
 		*b.text = string(text)
 	}
 	return g, nil
+}
+
+// guard compiles who is let in.
+func (g *gate) guard(svc *conf.Service, a *conf.Access) error {
+	if !a.Patterns() {
+		return nil
+	}
+	g.access = admit.NewAccess(a)
+	if !svc.Wait {
+		return nil
+	}
+	prog, ok := g.access.Filter()
+	g.filter = nil
+	for _, i := range prog {
+		g.filter = append(g.filter, sock.Instruction(i))
+	}
+	if !ok || !sock.CanFilter {
+		return errors.New("its server accepts its clients itself, and the kernel cannot keep only_from and no_access for it")
+	}
+	return nil
+}
+
+// know puts their addresses in the place of hosts among the clients of a service
+// that knows them by address only. As long as one has none the service is not
+// served, for who may come is not known.
+func (sp *spec) know(names map[string]answer) (err error) {
+	if sp.gate == nil || !sp.ByAddress() || sp.Xinetd.Access.Names() == nil {
+		return nil
+	}
+	addresses := func(attr string, list []conf.Pattern) (ps []conf.Pattern) {
+		for _, p := range list {
+			if p.Name == "" {
+				ps = append(ps, p)
+				continue
+			}
+			a := names[p.Name]
+			if len(a.ips) == 0 {
+				err = cmp.Or(err, fmt.Errorf("%s: %w", attr, cmp.Or(a.err, fmt.Errorf("%s has no address", p.Name))))
+			}
+			for _, ip := range a.ips {
+				ip = ip.Unmap()
+				ps = append(ps, conf.Pattern{Prefix: netip.PrefixFrom(ip, ip.BitLen())})
+			}
+		}
+		return ps
+	}
+	a := sp.Xinetd.Access
+	a.Only, a.No = addresses("only_from", a.Only), addresses("no_access", a.No)
+	if err != nil {
+		return err
+	}
+	g := *sp.gate
+	if err := g.guard(sp.Service, &a); err != nil {
+		return err
+	}
+	sp.gate = &g
+	return nil
 }
 
 // Reasons of FAIL lines, as xinetd has them.

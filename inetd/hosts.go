@@ -45,6 +45,11 @@ func (ld *loader) lookUp(specs []*spec, slow func(hosts []string)) map[string]an
 				missing[h] = true
 			}
 		}
+		if sp.Xinetd != nil && sp.ByAddress() {
+			for _, h := range sp.Xinetd.Access.Names() {
+				missing[h] = true
+			}
+		}
 	}
 	if len(missing) == 0 {
 		return nil

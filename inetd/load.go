@@ -122,7 +122,7 @@ func (ld *loader) load() (*config, error) {
 		if err := ld.resolve(sp, db, found); err != nil {
 			sp.unusable = err
 		}
-		if sp.later = ld.hasty && sp.unresolved != nil; !sp.later {
+		if sp.later = ld.hasty && (sp.unresolved != nil || sp.unknown != nil); !sp.later {
 			sp.warnUnresolved(&cfg.problems)
 		}
 	}
@@ -423,6 +423,9 @@ func (sp *spec) owner(db *names.DB) {
 // resolve fails if there is no address at all. Those of an entry of tcpmux are
 // the ones that its clients may have asked.
 func (ld *loader) resolve(sp *spec, db *names.DB, names map[string]answer) error {
+	if sp.unknown = sp.know(names); sp.unknown != nil {
+		return sp.unknown
+	}
 	if sp.Mux != conf.NoMux && len(sp.Hosts) == 0 {
 		return nil
 	}
@@ -507,6 +510,8 @@ func (sp *spec) warnUnresolved(l *conf.ErrorList) {
 		field = "bind"
 	}
 	switch {
+	case sp.unknown != nil:
+		l.Warnf(sp.Pos, "", "%w: not served until it is known who may come", sp.unknown)
 	case sp.unresolved == nil:
 	case len(sp.addrs) == 0:
 		l.Warnf(sp.Pos, field, "%w: not served until there is", sp.unresolved)

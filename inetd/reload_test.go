@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"inetd/inetd/admit"
 	"inetd/inetd/conf"
 	"inetd/inetd/conf/xinetdconf"
 	"inetd/inetd/sock"
@@ -473,6 +474,63 @@ func TestKeepRenamed(t *testing.T) {
 		if want := max(known, 1); len(sp.addrs) != want {
 			t.Errorf("%d known: %d addresses, want %d", known, len(sp.addrs), want)
 		}
+	}
+}
+
+// Who may come is what the hosts' addresses are now, and nobody where they are not
+// known.
+func TestKnow(t *testing.T) {
+	svc := &conf.Service{Name: "x", Proto: "udp", Socktype: conf.Dgram, Internal: "echo", Xinetd: &conf.Xinetd{ID: "x", Access: conf.Access{
+		OnlyGiven: true,
+		Only:      []conf.Pattern{{Name: "a.example"}, {Prefix: netip.MustParsePrefix("10.0.0.0/8")}},
+		No:        []conf.Pattern{{Name: "b.example"}},
+	}}}
+	gate, err := newGate(svc, new(conf.ErrorList))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sp := &spec{Service: svc, gate: gate}
+	check := func(when string, want ...bool) {
+		t.Helper()
+		for i, ip := range []string{"127.0.0.1", "10.0.0.1", "10.0.0.2", "::1"} {
+			if got := sp.gate.access.Check(netip.MustParseAddr(ip)).Answer == admit.Allowed; got != want[i] {
+				t.Errorf("%s: %s is let in: %v, want %v", when, ip, got, want[i])
+			}
+		}
+	}
+	one := func(ips ...string) (a answer) {
+		for _, ip := range ips {
+			a.ips = append(a.ips, netip.MustParseAddr(ip))
+		}
+		return a
+	}
+	check("nothing known", false, false, false, false)
+	for _, names := range []map[string]answer{
+		nil,
+		{"a.example": one("127.0.0.1")},
+		{"a.example": one("127.0.0.1"), "b.example": {err: errors.New("no answer")}},
+		{"b.example": one("127.0.0.1"), "a.example": one()},
+	} {
+		if err := sp.know(names); err == nil {
+			t.Errorf("know(%v) = nil", names)
+		}
+		check(fmt.Sprint(names), false, false, false, false)
+	}
+	for _, tt := range []struct {
+		a, b answer
+		want []bool
+	}{
+		{one("127.0.0.1", "::1"), one("10.0.0.2"), []bool{true, true, false, true}},
+		{one("::ffff:127.0.0.1"), one("10.0.0.1"), []bool{true, false, true, false}},
+	} {
+		before := sp.gate
+		if err := sp.know(map[string]answer{"a.example": tt.a, "b.example": tt.b}); err != nil {
+			t.Error(err)
+		}
+		if sp.gate == before {
+			t.Error("the gate in use is changed")
+		}
+		check(fmt.Sprint(tt.a, tt.b), tt.want...)
 	}
 }
 

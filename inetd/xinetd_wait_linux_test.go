@@ -191,6 +191,49 @@ func TestWaitOnlyFromPatterns(t *testing.T) {
 	}
 }
 
+// A host among the clients of a service that waits stands for its addresses. As long
+// as it has none the service is not served.
+func TestWaitOnlyFromHost(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		const hosts = "127.0.0.1 localhost\n127.0.0.2 friend.example\n127.0.0.4 friend.example\n"
+		put(t, "/etc/hosts", hosts, 0o644)
+		put(t, "/etc/resolv.conf", "", 0o644)
+		put(t, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n", 0o644)
+		echo := func(port int, line string) string {
+			return block("echo", "type = INTERNAL UNLISTED", fmt.Sprint("port = ", port), fmt.Sprint("id = echo", port), "socket_type = dgram", "wait = yes", "user = root", "flags = NOLIBWRAP", line)
+		}
+		const only, no = "only_from = friend.example 127.0.0.3", "no_access = late.example"
+		d := start(t, waiting(t, 7777, "dgram", "srv.datagrams 1", only)+echo(7778, only)+waiting(t, 7787, "dgram", "srv.datagrams 1", no)+echo(7788, no))
+		check := func(ports []int, served, away []string) {
+			t.Helper()
+			for _, port := range ports {
+				for _, from := range served {
+					if got := replies(t, from, local(port), "hello", patience); !strings.HasSuffix(got, "hello") {
+						t.Errorf("answer of %d to %s = %q", port, from, got)
+					}
+				}
+				for _, from := range away {
+					if got := replies(t, from, local(port), "hello", 100*time.Millisecond); got != "" {
+						t.Errorf("answer of %d to %s = %q, want none", port, from, got)
+					}
+				}
+			}
+		}
+		check([]int{7777, 7778}, []string{"127.0.0.2", "127.0.0.3", "127.0.0.4"}, []string{"127.0.0.1", "127.0.0.9"})
+		// Whom to keep out is not known yet.
+		d.log.wait(t, 0, `no_access: lookup late\.example.*: not served until it is known who may come`)
+		for _, port := range []int{7787, 7788} {
+			if n := len(inodes(t, "udp", port)); n > 0 {
+				t.Errorf("port %d has %d sockets before it is known who is kept out", port, n)
+			}
+		}
+		put(t, "/etc/hosts", hosts+"127.0.0.9 late.example\n", 0o644)
+		d.log.wait(t, 0, `w7787dgram/udp: can be served now`)
+		d.log.wait(t, 0, `echo/udp: can be served now`)
+		check([]int{7787, 7788}, []string{"127.0.0.2"}, []string{"127.0.0.9"})
+	})
+}
+
 // What the kernel cannot keep is not served at all.
 func TestWaitOnlyFromTooMuch(t *testing.T) {
 	t.Parallel()
@@ -210,7 +253,7 @@ func TestWaitOnlyFromTooMuch(t *testing.T) {
 	if got, err := ask("tcp4", local(good), "hello"); err != nil || !strings.HasSuffix(got, " hello") {
 		t.Errorf("answer = %q, %v", got, err)
 	}
-	d.log.wait(t, 0, `only_from: a wait service reads its clients itself: they can be known by address only, not by name`)
+	d.log.wait(t, 0, `only_from: clients of a service that waits, or answers datagrams at once, can be known by address only`)
 	d.log.wait(t, 0, fmt.Sprintf(`w%ddgram/udp: its server accepts its clients itself, and the kernel cannot keep only_from and no_access for it`, many))
 	// A good reload over a bad one.
 	d.reload(waiting(t, names, "stream", "srv.accept 1", "only_from = 127.0.0.1"))

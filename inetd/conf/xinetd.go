@@ -3,6 +3,7 @@ package conf
 import (
 	"net/netip"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -70,17 +71,21 @@ type Access struct {
 // Patterns says whether there is anything to decide.
 func (a *Access) Patterns() bool { return a.OnlyGiven || len(a.No) > 0 }
 
-// Names says whether a decision may depend on a client's name.
-func (a *Access) Names() bool {
+// Names are the hosts and domains, these with their dot, among the patterns.
+func (a *Access) Names() (names []string) {
 	for _, list := range [][]Pattern{a.Only, a.No} {
 		for _, p := range list {
 			if p.Name != "" {
-				return true
+				names = append(names, p.Name)
 			}
 		}
 	}
-	return false
+	return names
 }
+
+// ByAddress says whether nobody can wait for the name of a client: a server that
+// waits reads its clients itself, and an internal one answers datagrams at once.
+func (s *Service) ByAddress() bool { return s.Wait || s.Internal != "" && s.Socktype == Dgram }
 
 // A Pattern is a set of clients: the addresses of a network, or one name or
 // all the names of a domain.
@@ -188,12 +193,8 @@ const (
 func (e *Env) checkXinetd(s *Service, at func(string) Pos, l *ErrorList) {
 	x := s.Xinetd
 	tcp := s.Socktype == Stream && s.Proto == "tcp"
-	switch {
-	case !x.Access.Names():
-	case s.Wait:
-		l.Errorf(at(FieldAccess), FieldAccess, "a wait service reads its clients itself: they can be known by address only, not by name")
-	case s.Internal != "" && s.Socktype == Dgram:
-		l.Errorf(at(FieldAccess), FieldAccess, "an internal dgram service answers at once: its clients can be known by address only, not by name")
+	if s.ByAddress() && slices.ContainsFunc(x.Access.Names(), func(name string) bool { return name[0] == '.' }) {
+		l.Errorf(at(FieldAccess), FieldAccess, "clients of a service that waits, or answers datagrams at once, can be known by address only: a host name stands for its addresses, a domain for none")
 	}
 	if x.IDOnly && (!tcp || s.Wait) {
 		l.Errorf(at(FieldFlags), FieldFlags, "IDONLY: only a tcp service that does not wait can ask who its client is")
