@@ -337,7 +337,7 @@ func (f *formatter) admission(s *conf.Service, x *conf.Xinetd) {
 
 func windowWord(t conf.TimeWindow) string {
 	end := t.End
-	if end == midnight-1 {
+	if end == t.Start { // the last minute of a day: 24:00, for which xinetd itself switches a service off
 		end = midnight
 	}
 	word := fmt.Sprintf("%02d:%02d-%02d:%02d", t.Start/60, t.Start%60, end/60, end%60)

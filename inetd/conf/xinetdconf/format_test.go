@@ -95,7 +95,7 @@ func TestRoundTrip(t *testing.T) {
 func TestFormat(t *testing.T) {
 	t.Parallel()
 	services, errs := parse(t, "defaults\n{\ninstances = 5\nlog_type = FILE /l 1M\n}\n"+
-		entry("telnet", "server_args = -h", "only_from = 10.0.0.0 10.0.0.0/32 10.0.0.1 ::1 .a.b", "access_times = Sat,Sun,Wed-Thu/22:00-06:00 0:00-24:00",
+		entry("telnet", "server_args = -h", "only_from = 10.0.0.0 10.0.0.0/32 10.0.0.1 ::1 .a.b", "access_times = Sat,Sun,Wed-Thu/22:00-06:00 0:00-24:00 12:00-23:59 23:59-24:00",
 			"cps = 0 0", "passenv =", "log_on_success = HOST PID"))
 	if len(errs) > 0 {
 		t.Fatal(lines(errs))
@@ -111,7 +111,7 @@ func TestFormat(t *testing.T) {
 	server_args     = -h
 	instances       = 5
 	cps             = 0 0
-	access_times    = Wed-Thu,Sat-Sun/22:00-06:00 00:00-24:00
+	access_times    = Wed-Thu,Sat-Sun/22:00-06:00 00:00-23:59 12:00-23:59 23:59-24:00
 	only_from       = 10.0.0.0/8 10.0.0.0/32 10.0.0.1 ::1 .a.b
 	passenv         =
 	log_type        = FILE /l 1048576 1059061
