@@ -230,7 +230,11 @@ func (e *Env) checkWait(s *Service, at func(string) Pos, l *ErrorList) {
 	case s.Socktype == Dgram && !s.Wait:
 		l.Warnf(at(FieldWait), FieldWait, "nowait on a dgram service: each client gets a server with a socket of its own")
 	case s.Wait && s.Limits.Children > 1:
-		l.Warnf(at(FieldWait), FieldWait, "a wait service has one server at a time, the limit of %d is without effect", int(s.Limits.Children))
+		field := FieldWait
+		if s.Xinetd != nil {
+			field = "instances"
+		}
+		l.Warnf(at(field), field, "a wait service has one server at a time, the limit of %d is without effect", int(s.Limits.Children))
 	}
 }
 

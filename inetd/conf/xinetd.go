@@ -203,7 +203,7 @@ func (e *Env) checkXinetd(s *Service, at func(string) Pos, l *ErrorList) {
 		l.Errorf(at(FieldRedirect), FieldRedirect, "only a tcp service that does not wait can be redirected")
 	}
 	if s.Wait && s.Limits.SourceChildren > 0 {
-		l.Warnf(at(FieldWait), FieldWait, "a wait service has one server for all clients: the limit for each client is without effect")
+		l.Warnf(at("per_source"), "per_source", "a wait service has one server for all clients: the limit for each client is without effect")
 	}
 	if (x.Log.OnSuccess|x.Log.OnError)&LogUserID != 0 && (!tcp || s.Wait) {
 		l.Warnf(at(FieldLog), FieldLog, "USERID is known for tcp services that do not wait only; it is not logged")

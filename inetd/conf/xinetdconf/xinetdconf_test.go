@@ -447,6 +447,9 @@ func TestWarnings(t *testing.T) {
 		{entry("telnet", "mdns = yes"), "x:7:9: warning: mdns: services are not announced by multicast DNS here\n"},
 		{entry("telnet", "mdns = no"), ""},
 		{entry("telnet", "flags = INTERCEPT"), "x:7:10: warning: flags: INTERCEPT has no effect on a service that does not wait\n"},
+		{strings.Replace(entry("telnet", "instances = 3", "per_source = 11"), "= no", "= yes", 1),
+			"x:7:14: warning: instances: a wait service has one server at a time, the limit of 3 is without effect\n" +
+				"x:8:15: warning: per_source: a wait service has one server for all clients: the limit for each client is without effect\n"},
 		{entry("telnet", "deny_time = 5"), "x:7:14: warning: deny_time: without the flag SENSOR it has no effect\n"},
 		{entry("telnet", "log_on_success = TRAFFIC"), "x:7:19: warning: log_on_success: TRAFFIC is known for redirected services only; it is not logged\n"},
 		{entry("telnet", "log_on_failure = HOST RECORD"), "x:7:24: warning: log_on_failure: RECORD is no more: there is nothing to record\n"},
