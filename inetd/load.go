@@ -224,6 +224,7 @@ func environment(db *names.DB) *conf.Env {
 			}
 			return err
 		},
+		Path:       []string{"/usr/sbin", "/usr/bin", "/sbin", "/bin"}, // not who started the daemon says
 		FilterNote: sock.FilterNote,
 		DaemonDir:  realDaemonDir,
 		Internal: func(name string, t conf.Socktype) bool {

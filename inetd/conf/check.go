@@ -29,6 +29,8 @@ type Env struct {
 	InternalArgs func(name string, args []string) error
 	// Program says what keeps a path from being executed.
 	Program func(path string) error
+	// Path is where a program without a slash is looked for.
+	Path []string
 	// FilterNote says what becomes of an accept filter.
 	FilterNote string
 	// DaemonDir is where tcpd looks for names without a slash.

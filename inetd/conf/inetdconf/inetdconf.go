@@ -153,6 +153,7 @@ func lenient(env *conf.Env) *conf.Env {
 	e := *env
 	ok := func(string) error { return nil }
 	e.User, e.Group, e.Program = ok, ok, ok
+	e.Path = nil
 	e.Identity = func(string, string) error { return nil }
 	e.Port = func(string, string) (uint16, string, bool) { return 0, "", true }
 	e.PortName = func(uint16, string) string { return "" }
@@ -665,10 +666,17 @@ func (p *parser) program(d *draft, w word, args []word) {
 		return
 	}
 	d.Program = w.text
-	// A word without a / is more likely a misspelled internal.
-	if !filepath.IsAbs(w.text) && strings.Contains(w.text, "/") {
+	switch {
+	case filepath.IsAbs(w.text):
+	case strings.Contains(w.text, "/"):
 		d.Program = "/" + w.text
 		p.errs.Warnf(w.pos, conf.FieldProgram, "%q: read as %s, the daemon's directory being /", w.text, d.Program)
+	default: // as in busybox; a misspelled internal is found nowhere
+		found := func(dir string) bool { return p.env.Program(dir+"/"+w.text) == nil }
+		if i := slices.IndexFunc(p.env.Path, found); i >= 0 {
+			d.Program = p.env.Path[i] + "/" + w.text
+			p.errs.Warnf(w.pos, conf.FieldProgram, "%q: read as %s: most inetds want the whole path", w.text, d.Program)
+		}
 	}
 	if len(d.Args) == 0 {
 		d.Args = []string{filepath.Base(w.text)}

@@ -90,11 +90,12 @@ var env = &conf.Env{
 		return nil
 	},
 	Program: func(path string) error {
-		if strings.HasPrefix(path, "/missing") {
+		if strings.HasPrefix(path, "/missing") || path == "/bin/Internal" {
 			return &fs.PathError{Op: "stat", Path: path, Err: fs.ErrNotExist}
 		}
 		return nil
 	},
+	Path:  []string{"/missing/sbin", "/bin"},
 	Proto: func(name string) bool { return name == "icmp" || name == "ospf" },
 }
 
@@ -256,7 +257,12 @@ func TestProblems(t *testing.T) {
 
 		// Programs.
 		{"ftp stream tcp nowait root bin/cat cat\n", []string{`1:28: warning: program: "bin/cat": read as /bin/cat, the daemon's directory being /`}, 1},
-		{"ftp stream tcp nowait root cat cat\n", []string{`1:28: program: "cat": expected internal or a path that starts with /`}, 0},
+		{"ftp stream tcp nowait root cat cat\n", []string{`1:28: warning: program: "cat": read as /bin/cat: most inetds want the whole path`}, 1},
+		{"echo stream tcp nowait root Internal\n", []string{`1:29: program: "Internal": expected internal or a path that starts with /`}, 0},
+		{"#<off>#ftp stream tcp nowait root cat cat\n", nil, 0},
+		{"ftp stream tcp nowait root tcpd tcpd\n", []string{
+			`1:28: warning: program: "tcpd": read as /bin/tcpd: most inetds want the whole path`,
+			"1:33: arguments: tcpd would start itself, for ever: name the server behind it, by its path or by a name in /usr/sbin"}, 0},
 		{"ftp stream tcp nowait root /missing/cat cat\n", []string{"1:28: warning: program: /missing/cat: file does not exist"}, 1},
 		{"ftp stream tcp nowait root internal\n", []string{`1:28: program: there is no internal stream service "ftp": another may be named behind internal`}, 0},
 		{"ftp stream tcp nowait root internal magic\n", []string{`1:28: program: there is no internal stream service "magic"`}, 0},
