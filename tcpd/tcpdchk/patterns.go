@@ -111,11 +111,8 @@ func (c *checker) host(ctx context.Context, t libwrap.Token) int {
 		} else if pat[0] != '.' {
 			addrs = c.CheckHost(ctx, pat)
 		}
-	case pat == "0.0.0.0", pat == "255.255.255.255":
 	case pat[0] == '.':
 		c.Warnf("%s: network number begins with dot", pat)
-	case pat[len(pat)-1] != '.':
-		addrs = c.CheckHost(ctx, pat)
 	}
 	if why != "" {
 		c.Atf(t.Pos, "%s: %s", pat, why)
