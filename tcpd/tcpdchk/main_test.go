@@ -109,18 +109,29 @@ func TestFindings(t *testing.T) {
 
 		// Bare IPv6.
 		{"bare IPv6", "d: 2001:db8::1 : allow\n", "", "" +
-			"allow:1:4: 2001: is no complete address: a net needs a trailing dot or a mask\n" +
-			"allow:1:4: 2001:db8::1: IPv6 addresses need brackets, or the first colon ends them\n" +
-			"error: allow, line 1: bad option name: \"db8\"\n" +
-			"allow:1:9: bad option name: \"db8\"" + denied +
-			"allow:1:13: missing option name" + denied +
-			"allow:1:14: bad option name: \"1\"" + denied},
-
-		{"bare IPv6 net", "d: ::/0\n", "", "warning: allow, line 1: client list is empty or ends in EXCEPT\n" +
-			"allow:1:4: ::/0: IPv6 addresses need brackets, or the first colon ends them\n" +
-			"error: allow, line 1: missing option name\n" +
-			"allow:1:5: missing option name" + denied +
-			"allow:1:6: bad option name: \"/0\"" + denied},
+			"allow:1:4: 2001:db8::1: IPv6 addresses need brackets, or the first colon ends them: [2001:db8::1]\n" +
+			"allow:1:4: the rule matches no client\n"},
+		{"bare IPv6 nets", "d: ::/0\nALL:2405:8100::/32\nALL: joe@2405:8101::/32\nALL: 2405:8102::/32: severity loud\n", "", "" +
+			"allow:1:4: ::/0: IPv6 addresses need brackets, or the first colon ends them: [::]/0\n" +
+			"allow:1:4: the rule matches no client\n" +
+			"allow:2:5: 2405:8100::/32: IPv6 addresses need brackets, or the first colon ends them: [2405:8100::]/32\n" +
+			"allow:2:5: the rule matches no client\n" +
+			"allow:3:10: 2405:8101::/32: IPv6 addresses need brackets, or the first colon ends them: [2405:8101::]/32\n" +
+			"allow:3:10: the rule matches no client\n" +
+			"allow:4:6: 2405:8102::/32: IPv6 addresses need brackets, or the first colon ends them: [2405:8102::]/32\n" +
+			"allow:4:6: the rule matches no client\n" +
+			"allow:4:22: bad syslog facility or severity: \"loud\"" + denied},
+		// The first of fe80::1 is a host's name.
+		{"bare IPv6 among others", "d: 10. 2001:db8::1, 2001:db8::2\ne: fe80::1\n", "d: ALL: bogus: 2001:db8::1\n", "" +
+			"allow:1:8: 2001:db8::1: IPv6 addresses need brackets, or the first colon ends them: [2001:db8::1]\n" +
+			"allow:1:21: 2001:db8::2: IPv6 addresses need brackets, or the first colon ends them: [2001:db8::2]\n" +
+			"allow:1:8" + denied +
+			"allow:2:4: fe80::1: IPv6 addresses need brackets, or the first colon ends them: [fe80::1]\n" +
+			"allow:2:4" + denied +
+			"deny:1:16: 2001:db8::1: IPv6 addresses need brackets, or the first colon ends them: [2001:db8::1]\n" +
+			"deny:1:16" + denied +
+			"error: deny, line 1: bad option name: \"bogus\"\n" +
+			"deny:1:9: bad option name: \"bogus\"" + denied},
 
 		// Options.
 		{"option errors", "d: ALL: bogus: umask 8: severity loud\nd: 10.: linger: allow\n", "", "" +
@@ -156,6 +167,9 @@ func TestFindings(t *testing.T) {
 			"deny:1:1: never reached: line 1 of allow matches first\n"},
 		{"case of hosts", "d@127.0.0.1: ROOT@localhost EXCEPT 10.\nd@127.0.0.1: root@LOCALHOST EXCEPT 10.\n", "", "allow:2:1: never reached: line 1 of allow matches first\n"},
 		{"case of file names", "d: ALL@/nonexistent/A\nd: ALL@/nonexistent/a\ne@/nonexistent/A: ALL\ne@/nonexistent/a: ALL\n", "", ""},
+		{"matches nothing", "d: 10.0.0.1/8\nd: 10.0.0.1/8\n", "", "" +
+			"allow:1:4: 10.0.0.1/8: host bits are set, so it never matches: the net is 10.0.0.0\n" +
+			"allow:2:4: 10.0.0.1/8: host bits are set, so it never matches: the net is 10.0.0.0\n"},
 		{"narrower first", "d: 10.0.0.0/24\nd: 10.0.0.0/8\nALL: 10.\n", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

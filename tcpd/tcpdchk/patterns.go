@@ -82,6 +82,9 @@ func (c *checker) user(t libwrap.Token) {
 // host criticizes a host pattern and returns how many addresses it stands for,
 // 1 if that cannot be counted.
 func (c *checker) host(ctx context.Context, t libwrap.Token) int {
+	if c.piece(t.Pos) {
+		return 1
+	}
 	pat := t.Text
 	word := strings.ToUpper(pat)
 	addrs := 1

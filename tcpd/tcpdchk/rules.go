@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -20,9 +21,10 @@ type checker struct {
 	verbose  int
 	implicit bool // complain of rules that do not end in allow
 
-	lines     layout   // of the table being read
-	earlier   shadows  // rules seen so far
-	hostFiles []string // being read, outermost first
+	lines     layout          // of the table being read
+	bare      []libwrap.Token // IPv6 addresses without brackets in the rule
+	earlier   shadows         // rules seen so far
+	hostFiles []string        // being read, outermost first
 }
 
 // table examines every rule of a table, and every line that is none.
@@ -92,17 +94,19 @@ func (c *checker) rule(ctx context.Context, r *libwrap.Rule, allow bool) {
 		fmt.Fprintf(c.W, "\n>>> Rule %s line %d:\n", r.Pos.File, r.Pos.Line)
 		c.list("daemons:  ", r.Daemons)
 	}
+	c.bare = c.lines.bareIPv6(r)
 	c.daemonList(ctx, r)
 	if c.verbose > 0 {
 		c.list("clients:  ", r.Clients)
 	}
 	c.clientList(ctx, r)
-	c.bareIPv6(r)
+	c.brackets(r)
 	granted := c.options(ctx, r, allow)
 	if c.verbose > 0 {
 		fmt.Fprintf(c.W, "access:   %s\n", map[bool]string{true: "granted", false: "denied"}[granted])
 	}
-	if by := c.earlier.add(r, allow); by != nil {
+	// A rule whose patterns are not what they seem is another one when they are right.
+	if by := c.earlier.add(r, allow); by != nil && len(c.bare) == 0 && slices.ContainsFunc(r.Clients, sound) {
 		c.Atf(start(r), "never reached: line %d of %s matches first", by.First, by.Pos.File)
 	}
 }
@@ -164,7 +168,7 @@ func (c *checker) clientList(ctx context.Context, r *libwrap.Rule) {
 		}
 		c.host(ctx, t)
 	}
-	if n == 0 {
+	if n == 0 && len(c.bare) == 0 {
 		c.Warnf("client list is empty or ends in EXCEPT")
 	}
 }
@@ -176,22 +180,54 @@ func shift(t libwrap.Token, n int) libwrap.Token {
 	return t
 }
 
-// bareIPv6 looks for addresses without brackets, which the colons in them cut
-// to pieces long before anybody sees that they are addresses.
-func (c *checker) bareIPv6(r *libwrap.Rule) {
-	for n := r.First; n <= r.Pos.Line && n <= len(c.lines.text); n++ {
-		line := c.lines.text[n-1]
+// sound reports whether a client pattern matches what it seems to.
+func sound(t libwrap.Token) bool { return libwrap.ExplainHost(host(t.Text)) == "" }
+
+// bareIPv6 finds addresses without brackets, which the colons in them cut to
+// pieces long before anybody sees that they are addresses.
+func (l *layout) bareIPv6(r *libwrap.Rule) (bare []libwrap.Token) {
+	for n := r.First; n <= r.Pos.Line && n <= len(l.text); n++ {
+		line := l.text[n-1]
 		for i := 0; i < len(line); {
 			j := i
 			for j < len(line) && strings.IndexByte(", \t\r\n=", line[j]) < 0 {
 				j++
 			}
 			if off, ok := findIPv6(line[i:j]); ok {
-				c.Atf(libwrap.Pos{File: r.Pos.File, Line: n, Col: i + off + 1}, "%s: IPv6 addresses need brackets, or the first colon ends them", strings.TrimSuffix(line[i+off:j], ":"))
+				bare = append(bare, libwrap.Token{
+					Pos:  libwrap.Pos{File: r.Pos.File, Line: n, Col: i + off + 1},
+					Text: strings.TrimSuffix(line[i+off:j], ":"),
+				})
 			}
 			i = j + 1
 		}
 	}
+	return bare
+}
+
+// piece reports whether what stands at a place is a part of an address without
+// brackets, and no client, pattern or option that anybody meant.
+func (c *checker) piece(p libwrap.Pos) bool {
+	return slices.ContainsFunc(c.bare, func(t libwrap.Token) bool {
+		return p.File == t.Pos.File && p.Line == t.Pos.Line && t.Pos.Col <= p.Col && p.Col < t.Pos.Col+len(t.Text)
+	})
+}
+
+// brackets says what the addresses without them should be, and what becomes of
+// the rule.
+func (c *checker) brackets(r *libwrap.Rule) {
+	if len(c.bare) == 0 {
+		return
+	}
+	for _, t := range c.bare {
+		addr, _, _ := strings.Cut(t.Text, "/")
+		c.Atf(t.Pos, "%s: IPv6 addresses need brackets, or the first colon ends them: [%s]%s", t.Text, addr, t.Text[len(addr):])
+	}
+	effect := "the rule matches no client"
+	if slices.ContainsFunc(r.Clients, func(t libwrap.Token) bool { return sound(t) || !c.piece(shift(t, len(t.Text)-1).Pos) }) {
+		effect = denies // what is behind the first colon is no option
+	}
+	c.Atf(c.bare[0].Pos, "%s", effect)
 }
 
 // options prints what the options of a rule come to, and returns whether they
@@ -204,9 +240,16 @@ func (c *checker) options(ctx context.Context, r *libwrap.Rule, allow bool) (gra
 		Client: libwrap.Endpoint{Name: "client_hostname", Addr: "client_addr"},
 		Run:    func(context.Context, string, []string) (libwrap.Status, error) { return libwrap.Status{}, nil },
 	}, r)
-	c.Events(v.Events, c.verbose)
+	wrong := func(o libwrap.OptionText) bool { return o.Err != "" }
+	told := v.Events
+	if i := slices.IndexFunc(r.Options, wrong); i >= 0 && c.piece(r.Options[i].Pos) {
+		told = slices.DeleteFunc(slices.Clone(told), func(e libwrap.Event) bool {
+			return e.Kind == libwrap.Log && strings.HasSuffix(e.Text, r.Options[i].Err)
+		})
+	}
+	c.Events(told, c.verbose)
 	for _, o := range r.Options {
-		if o.Err != "" {
+		if wrong(o) && !c.piece(o.Pos) {
 			c.Atf(o.Pos, "%s: %s", o.Err, denies)
 		}
 	}
