@@ -30,7 +30,7 @@ type listener struct {
 	backoff     bool         // waits after an error, or a server that did nothing for its client
 	holder      *job         // the server of a wait entry
 	retry       *retry
-	unpublished bool    // the port mapper does not know of it
+	unpublished string  // why the port mapper does not know of it
 	republish   stopper // tries to tell it
 	failures    int     // of these in a row
 }

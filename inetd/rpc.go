@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"inetd/inetd/conf"
@@ -95,17 +96,23 @@ func (s *server) unclaimed(ms []rpcbind.Mapping) []rpcbind.Mapping {
 }
 
 func (s *server) published(l *listener, label string, pos conf.Pos, err error) {
+	// Both families' sockets mostly have the same trouble: one line for it.
+	shared := func(trouble string) bool {
+		return slices.ContainsFunc(l.entry.listeners, func(o *listener) bool { return o != l && o.unpublished == trouble })
+	}
 	if err == nil {
-		if l.unpublished {
+		if l.unpublished != "" && !shared(l.unpublished) {
 			s.log.info("%s: registered now", label)
 		}
-		l.unpublished = false
+		l.unpublished = ""
 		return
 	}
-	if !l.unpublished {
-		s.log.err("%s: %v (%s)", label, err, pos)
+	if l.unpublished == "" {
+		if !shared(err.Error()) {
+			s.log.err("%s: %v (%s)", label, err, pos)
+		}
+		l.unpublished = err.Error()
 	}
-	l.unpublished = true
 	if errors.Is(err, errors.ErrUnsupported) {
 		return
 	}
