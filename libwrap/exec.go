@@ -29,7 +29,8 @@ type Shell struct {
 // Run runs a command by /bin/sh with standard input, output and error on
 // /dev/null and SIGHUP ignored, and waits for it to end. env, NAME=value, is
 // added to the shell's. When ctx ends the command is killed with everything in
-// its process group, and the error is that of ctx.
+// its process group, and the error is that of ctx. One that cannot be killed is
+// left alone then.
 func (s *Shell) Run(ctx context.Context, command string, env []string) (Status, error) {
 	// A shell whose parent ends may get SIGHUP and must not mind; there is no
 	// other way to have it ignored from the start.
@@ -100,7 +101,7 @@ func (s *Shell) run(ctx context.Context, path string, argv, env []string, captur
 		return st, nil, err
 	}
 	st.PID = pid
-	killed := false
+	alive, killed := ctx, false
 	for {
 		var ws syscall.WaitStatus
 		ended, err := syscall.Wait4(pid, &ws, syscall.WNOHANG, nil)
@@ -118,13 +119,20 @@ func (s *Shell) run(ctx context.Context, path string, argv, env []string, captur
 		switch {
 		case err != nil:
 			return st, out, err
-		case ended == 0 && killed:
-			pause(context.Background(), began)
 		case ended == 0:
-			if pause(ctx, began) != nil {
-				syscall.Kill(-pid, syscall.SIGKILL)
-				killed = true
+			if pause(alive, began) == nil {
+				continue
 			}
+			// It may be another user's that this process has no right to kill, or
+			// wait for a dead disk.
+			if killed || syscall.Kill(-pid, syscall.SIGKILL) != nil {
+				go bury(pid)
+				return st, out, ctx.Err()
+			}
+			var cancel func()
+			alive, cancel = context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			killed = true
 		case ws.Signaled():
 			if st.Signal = int(ws.Signal()); st.Signal == int(syscall.SIGKILL) {
 				err = ctx.Err()
@@ -134,6 +142,17 @@ func (s *Shell) run(ctx context.Context, path string, argv, env []string, captur
 			st.Code = ws.ExitStatus()
 			return st, out, nil
 		}
+	}
+}
+
+// bury waits for the end of a process that nobody asks about any more.
+func bury(pid int) {
+	for {
+		ended, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+		if ended == pid || err != nil && err != syscall.EINTR {
+			return
+		}
+		time.Sleep(time.Second)
 	}
 }
 

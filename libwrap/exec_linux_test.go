@@ -113,3 +113,24 @@ func TestShellStart(t *testing.T) {
 		t.Errorf("%d starts, want 2", starts)
 	}
 }
+
+// A command that cannot be killed, here since it has no process group of its own,
+// holds nobody up beyond his time, and is buried when it ends.
+func TestShellUnkillable(t *testing.T) {
+	var pid int
+	s := &Shell{Start: func(path string, argv, env []string, fd int) (_ int, err error) {
+		pid, err = syscall.ForkExec(path, argv, &syscall.ProcAttr{Env: env, Files: []uintptr{uintptr(fd), uintptr(fd), uintptr(fd)}})
+		return pid, err
+	}}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := s.Run(ctx, "exec /bin/sleep 1000", nil); err != context.DeadlineExceeded {
+		t.Errorf("Run = %v, want %v", err, context.DeadlineExceeded)
+	}
+	syscall.Kill(pid, syscall.SIGKILL)
+	for end := time.Now().Add(30 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the command is still a zombie")
+		}
+	}
+}
