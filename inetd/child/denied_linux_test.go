@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -82,4 +83,61 @@ func TestDenied(t *testing.T) {
 			t.Errorf("nice values and limits of servers, %s = %q, %v, want %q", env, strings.TrimSpace(string(out)), err, want)
 		}
 	}
+}
+
+// A helper that its user stops behind its word is killed, and where the daemon has
+// no right to that it is left to the loop, as any other server.
+func TestHelperStoppedBehindWord(t *testing.T) {
+	needRoot(t)
+	stopped := func() (int, *os.File) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.Close(); w.Close() })
+		w.Write([]byte{exitExec, byte(unix.ENOENT)})
+		pid, err := syscall.ForkExec("/bin/sleep", []string{"sleep", "1000"}, &syscall.ProcAttr{
+			Sys: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 4711, Gid: 4711}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid, r
+	}
+	p := &Plan{Path: "/x"}
+	pid, r := stopped()
+	if err := p.hear(r, pid); err == nil || err.Error() != "execv /x: no such file or directory" {
+		t.Errorf("word of a helper = %v", err)
+	}
+	if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.ECHILD {
+		t.Errorf("Wait4 after its word = %v, want no child", err)
+	}
+
+	pid, r = stopped()
+	heard := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and the thread ends with it
+		head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var caps [2]unix.CapUserData
+		err := unix.Capget(&head, &caps[0])
+		caps[0].Effective &^= 1 << unix.CAP_KILL
+		if err == nil {
+			err = unix.Capset(&head, &caps[0])
+		}
+		if err != nil {
+			panic(err)
+		}
+		heard <- p.hear(r, pid)
+	}()
+	select {
+	case err := <-heard:
+		if err != nil {
+			t.Errorf("word of a helper that may not be killed = %v, want nil", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("a helper that may not be killed is waited for")
+		defer func() { <-heard }()
+	}
+	unix.Kill(pid, unix.SIGKILL)
+	unix.Wait4(pid, nil, 0, nil)
 }

@@ -66,9 +66,7 @@ func (p *Plan) helped() (path string, argv []string, err error) {
 	return path, append(argv, p.Argv...), nil
 }
 
-// startHelper starts the helper and waits for its word, which is none where it
-// became the server. It waits no longer than for any other child: the user can
-// stop the helper from setuid on.
+// startHelper starts the helper and hears what became of it.
 func (p *Plan) startHelper(attr *syscall.ProcAttr) (pid int, err error) {
 	path, argv, err := p.helped()
 	if err != nil {
@@ -86,12 +84,27 @@ func (p *Plan) startHelper(attr *syscall.ProcAttr) (pid int, err error) {
 	if err != nil {
 		return 0, explain(p, err)
 	}
-	r.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-	var word [2]byte
-	if n, _ := io.ReadFull(r, word[:]); n < len(word) {
-		return pid, nil
+	if err := p.hear(r, pid); err != nil {
+		return 0, err
 	}
-	syscall.Kill(pid, syscall.SIGKILL) // its user may have stopped it behind its word
+	return pid, nil
+}
+
+// hear waits for the helper's word, which is none where it became the server, and
+// buries one that failed. It waits no longer than for any other child: the user
+// can stop the helper from setuid on.
+func (p *Plan) hear(r *os.File, pid int) error {
+	r.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	word, err := io.ReadAll(r)
+	if len(word) < 2 {
+		return nil
+	}
+	// At the end of the pipe it has ended. Otherwise it was stopped behind its
+	// word, and if the daemon has no right to kill it, it is a server like others
+	// until it ends.
+	if err != nil && syscall.Kill(pid, syscall.SIGKILL) != nil {
+		return nil
+	}
 	for {
 		if _, err := syscall.Wait4(pid, nil, 0, nil); err != syscall.EINTR {
 			break
@@ -100,11 +113,11 @@ func (p *Plan) startHelper(attr *syscall.ProcAttr) (pid int, err error) {
 	why := syscall.Errno(word[1])
 	switch word[0] {
 	case exitExec:
-		return 0, fmt.Errorf("execv %s: %w", p.Path, why)
+		return fmt.Errorf("execv %s: %w", p.Path, why)
 	case exitIdentity:
-		return 0, fmt.Errorf("groups, gid or uid: %w", why)
+		return fmt.Errorf("groups, gid or uid: %w", why)
 	}
-	return 0, fmt.Errorf("umask, nice value or limits: %w", why)
+	return fmt.Errorf("umask, nice value or limits: %w", why)
 }
 
 // IsHelper says whether this process was started by Start to become a server.
