@@ -164,7 +164,8 @@ var tenMs = unix.Timespec{Nsec: 10e6}
 // old says that the kernel lacks something of this.
 var old atomic.Bool
 
-// startFast starts a plan by its launch; known is false if the kernel cannot.
+// startFast starts a plan by its launch; known is false if the kernel cannot. EPERM
+// of its new system calls is how some containers say ENOSYS.
 func startFast(p *Plan, fd int, meanwhile func()) (pid, pidfd int, err error, known bool) {
 	if old.Load() {
 		return 0, -1, nil, false
@@ -183,7 +184,7 @@ func startFast(p *Plan, fd int, meanwhile func()) (pid, pidfd int, err error, kn
 	pid, errno := vfork(&l.args, unsafe.Sizeof(l.args), &l.steps[0], &l.course)
 	switch e := syscall.Errno(errno); e {
 	case 0:
-	case syscall.ENOSYS, syscall.EINVAL, syscall.EPERM: // EPERM is how some containers say ENOSYS
+	case syscall.ENOSYS, syscall.EINVAL, syscall.EPERM:
 		old.Store(true)
 		return 0, -1, nil, false
 	default:
@@ -207,7 +208,7 @@ func startFast(p *Plan, fd int, meanwhile func()) (pid, pidfd int, err error, kn
 	unix.Close(int(l.pidfd))
 	at := (l.course.step - uintptr(unsafe.Pointer(&l.steps[0]))) / unsafe.Sizeof(step{})
 	e := syscall.Errno(l.course.errno)
-	if at == 0 && (e == syscall.ENOSYS || e == syscall.EINVAL) { // no close_range(2), or none that unshares
+	if at == 0 && (e == syscall.ENOSYS || e == syscall.EINVAL || e == syscall.EPERM) { // no close_range(2), or none that unshares
 		old.Store(true)
 		return 0, -1, nil, false
 	}

@@ -1,0 +1,106 @@
+package child
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func init() { programs["filtered"] = filtered }
+
+// answers are what a filter, as containers have them, has the kernel say to
+// system calls instead of doing them. 0 is success.
+type answers map[uint32]syscall.Errno
+
+func (a answers) install() error {
+	const ret = unix.BPF_RET | unix.BPF_K
+	code := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}} // the number
+	for nr, errno := range a {
+		code = append(code,
+			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: nr},
+			unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ERRNO | uint32(errno)})
+	}
+	code = append(code, unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ALLOW})
+	prog := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
+	runtime.LockOSThread()
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	_, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&prog)))
+	if e != 0 {
+		return e
+	}
+	return nil
+}
+
+// filtered is a daemon behind a filter: "filtered UID GID NR=ERRNO...". It starts
+// one server and says what became of it.
+func filtered() {
+	c := &syscall.Credential{}
+	fmt.Sscan(os.Args[1], &c.Uid)
+	fmt.Sscan(os.Args[2], &c.Gid)
+	c.Groups = []uint32{c.Gid}
+	a := make(answers)
+	for _, arg := range os.Args[3:] {
+		var nr, errno int
+		fmt.Sscanf(arg, "%d=%d", &nr, &errno)
+		a[uint32(nr)] = syscall.Errno(errno)
+	}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		panic(err)
+	}
+	if err := a.install(); err != nil {
+		panic(err)
+	}
+	p := &Plan{Path: "/bin/sh", Argv: []string{"sh", "-c", "id -u; id -g"}, Env: []string{"PATH=/usr/bin:/bin"}, Credential: c}
+	if _, _, err := start(p, fds[1]); err != nil {
+		fmt.Println(err)
+	}
+	unix.Close(fds[1])
+	io.Copy(os.Stdout, os.NewFile(uintptr(fds[0]), "socket"))
+}
+
+// behind is what a daemon behind a filter makes of a server of uid and gid.
+func behind(t *testing.T, uid, gid int, a answers) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemon := filepath.Join(t.TempDir(), "filtered")
+	if err := os.Symlink(self, daemon); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(daemon, fmt.Sprint(uid), fmt.Sprint(gid))
+	for nr, errno := range a {
+		cmd.Args = append(cmd.Args, fmt.Sprintf("%d=%d", nr, errno))
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("daemon behind %v: %v\n%s", a, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// Where the system calls of the fast way are not to be had, by whatever error, a
+// server starts all the same.
+func TestFallback(t *testing.T) {
+	needRoot(t)
+	for _, nr := range []uint32{unix.SYS_CLONE3, unix.SYS_CLOSE_RANGE} {
+		for _, errno := range []syscall.Errno{unix.ENOSYS, unix.EPERM} {
+			if got := behind(t, 4711, 42, answers{nr: errno}); got != "4711\n42" {
+				t.Errorf("server where system call %d fails with %v = %q, want it to be 4711 and 42", nr, errno, got)
+			}
+		}
+	}
+}
