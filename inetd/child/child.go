@@ -35,8 +35,9 @@ func (p *Plan) Clone() *Plan {
 
 // Start runs the plan's program with fd as its descriptors 0, 1 and 2 and no
 // others, in a session of its own. Groups, gid and uid are set in that order
-// and the program is not executed unless the kernel granted each; an error
-// says that nothing was started. pidfd is -1 where the system has none.
+// and the program is not executed unless the kernel granted each, but for the
+// groups of the daemon's own user and group; an error says that nothing was
+// started. pidfd is -1 where the system has none.
 //
 // Where the kernel or the processor has no faster way this is syscall.ForkExec,
 // and a plan with Settings or a user of its own starts through a helper then, see
@@ -60,10 +61,17 @@ func forkExec(p *Plan, fd int) (pid, pidfd int, err error) {
 	}
 	wantPidfd(attr.Sys, &pidfd)
 	// ForkExec waits for the exec, and from setuid on the user could stop that.
-	if !p.Settings.empty() || p.Credential != nil && p.Credential.Uid != 0 {
+	if c := p.Credential; !p.Settings.empty() || c != nil && !own(c) {
 		pid, err = p.startHelper(&attr)
-	} else if pid, err = syscall.ForkExec(p.Path, p.Argv, &attr); err != nil {
-		err = explain(p, err)
+	} else {
+		pid, err = syscall.ForkExec(p.Path, p.Argv, &attr)
+		if err == syscall.EPERM && c != nil {
+			attr.Sys.Credential = &syscall.Credential{Uid: c.Uid, Gid: c.Gid, NoSetGroups: true}
+			pid, err = syscall.ForkExec(p.Path, p.Argv, &attr)
+		}
+		if err != nil {
+			err = explain(p, err)
+		}
 	}
 	if err != nil {
 		if pidfd >= 0 { // of a helper that failed
@@ -72,6 +80,13 @@ func forkExec(p *Plan, fd int) (pid, pidfd int, err error) {
 		return 0, -1, err
 	}
 	return pid, pidfd, nil
+}
+
+// own says whether c is who the daemon is already. Its other groups may be denied
+// then, as they are to a root that has no CAP_SETGID or is the one user of a
+// namespace: it gives up nothing by keeping those it has.
+func own(c *syscall.Credential) bool {
+	return int(c.Uid) == os.Geteuid() && int(c.Gid) == os.Getegid()
 }
 
 // explain says which step failed as far as the error tells: before the exec

@@ -3,6 +3,7 @@ package child
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,15 +43,19 @@ func (a answers) install() error {
 	return nil
 }
 
-// filtered is a daemon behind a filter: "filtered UID GID NR=ERRNO...". It starts
-// one server and says what became of it.
+// filtered is a daemon behind a filter: "filtered UID GID UMASK NR=ERRNO...". It
+// starts one server and says what became of it.
 func filtered() {
 	c := &syscall.Credential{}
 	fmt.Sscan(os.Args[1], &c.Uid)
 	fmt.Sscan(os.Args[2], &c.Gid)
 	c.Groups = []uint32{c.Gid}
 	a := make(answers)
-	for _, arg := range os.Args[3:] {
+	p := &Plan{Path: "/bin/sh", Argv: []string{"sh", "-c", "id -u; id -g"}, Env: []string{"PATH=/usr/bin:/bin"}, Credential: c}
+	if os.Args[3] != "" {
+		p.Umask = new(int)
+	}
+	for _, arg := range os.Args[4:] {
 		var nr, errno int
 		fmt.Sscanf(arg, "%d=%d", &nr, &errno)
 		a[uint32(nr)] = syscall.Errno(errno)
@@ -62,7 +67,6 @@ func filtered() {
 	if err := a.install(); err != nil {
 		panic(err)
 	}
-	p := &Plan{Path: "/bin/sh", Argv: []string{"sh", "-c", "id -u; id -g"}, Env: []string{"PATH=/usr/bin:/bin"}, Credential: c}
 	if _, _, err := start(p, fds[1]); err != nil {
 		fmt.Println(err)
 	}
@@ -71,7 +75,7 @@ func filtered() {
 }
 
 // behind is what a daemon behind a filter makes of a server of uid and gid.
-func behind(t *testing.T, uid, gid int, a answers) string {
+func behind(t *testing.T, uid, gid int, umask string, a answers) string {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -81,7 +85,7 @@ func behind(t *testing.T, uid, gid int, a answers) string {
 	if err := os.Symlink(self, daemon); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(daemon, fmt.Sprint(uid), fmt.Sprint(gid))
+	cmd := exec.Command(daemon, fmt.Sprint(uid), fmt.Sprint(gid), umask)
 	for nr, errno := range a {
 		cmd.Args = append(cmd.Args, fmt.Sprintf("%d=%d", nr, errno))
 	}
@@ -98,9 +102,41 @@ func TestFallback(t *testing.T) {
 	needRoot(t)
 	for _, nr := range []uint32{unix.SYS_CLONE3, unix.SYS_CLOSE_RANGE} {
 		for _, errno := range []syscall.Errno{unix.ENOSYS, unix.EPERM} {
-			if got := behind(t, 4711, 42, answers{nr: errno}); got != "4711\n42" {
+			if got := behind(t, 4711, 42, "", answers{nr: errno}); got != "4711\n42" {
 				t.Errorf("server where system call %d fails with %v = %q, want it to be 4711 and 42", nr, errno, got)
 			}
+		}
+	}
+}
+
+// ways are all ways to start a server: a filter and a umask that lead there.
+var ways = []struct {
+	name, umask string
+	filter      answers
+}{
+	{"fast", "", answers{}},
+	{"ForkExec", "", answers{unix.SYS_CLONE3: unix.ENOSYS}},
+	{"helper", "0", answers{unix.SYS_CLONE3: unix.ENOSYS}},
+}
+
+// A root that may not change its groups serves its own entries, and only those.
+func TestGroupsDenied(t *testing.T) {
+	needRoot(t)
+	gid := os.Getegid()
+	for _, way := range ways {
+		a := maps.Clone(way.filter)
+		a[unix.SYS_SETGROUPS] = unix.EPERM
+		if got, want := behind(t, 0, gid, way.umask, a), fmt.Sprintf("0\n%d", gid); got != want {
+			t.Errorf("%s: server of the daemon's own user = %q, want %q", way.name, got, want)
+		}
+		for _, id := range [][2]int{{0, 42}, {4711, gid}, {4711, 42}} {
+			if got := behind(t, id[0], id[1], way.umask, a); !strings.HasSuffix(got, ": operation not permitted") {
+				t.Errorf("%s: server of %v = %q, want it refused", way.name, id, got)
+			}
+		}
+		a[unix.SYS_SETGROUPS] = unix.EINVAL
+		if got := behind(t, 0, gid, way.umask, a); !strings.HasSuffix(got, ": invalid argument") {
+			t.Errorf("%s: server where groups are not set for another reason = %q, want it refused", way.name, got)
 		}
 	}
 }

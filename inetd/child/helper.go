@@ -207,8 +207,9 @@ func unlessDenied(err error) error {
 
 // become takes an identity and proves that it is the only one left.
 func become(uid, gid int, groups []int) error {
-	if err := syscall.Setgroups(groups); err != nil {
-		return err
+	denied := syscall.Setgroups(groups)
+	if denied != nil && (denied != syscall.EPERM || !own(&syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)})) {
+		return denied
 	}
 	if err := syscall.Setgid(gid); err != nil {
 		return err
@@ -221,7 +222,7 @@ func become(uid, gid int, groups []int) error {
 		return err
 	}
 	for _, g := range now {
-		if g != gid && !slices.Contains(groups, g) {
+		if denied == nil && g != gid && !slices.Contains(groups, g) {
 			return syscall.EPERM
 		}
 	}

@@ -118,7 +118,11 @@ func newLaunch(p *Plan) (*launch, error) {
 			first = uintptr(unsafe.Pointer(&groups[0]))
 		}
 		l.keep = append(l.keep, groups)
-		l.add("setgroups", step{unix.SYS_SETGROUPS, uintptr(len(groups)), first})
+		setgroups := uintptr(unix.SYS_SETGROUPS)
+		if own(c) {
+			setgroups |= optional
+		}
+		l.add("setgroups", step{setgroups, uintptr(len(groups)), first})
 		l.add("setgid", step{unix.SYS_SETGID, uintptr(c.Gid)})
 		l.add("setuid", step{unix.SYS_SETUID, uintptr(c.Uid)})
 	}
