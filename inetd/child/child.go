@@ -127,8 +127,13 @@ next:
 
 // Clean takes from this process what servers would inherit and must not:
 // ignored and blocked signals, open descriptors, the umask and the directory.
-// It is called once, before the first Start, and may re-execute the program.
+// It is called once, before the first Start, and may re-execute the program. A
+// process that cannot know who it is must not start servers: it would take itself
+// for one that is not root.
 func Clean() error {
+	if os.Geteuid() == -1 || os.Getegid() == -1 {
+		return errors.New("geteuid and getegid fail: the system does not say who the daemon is")
+	}
 	if err := resetSignals(); err != nil {
 		return fmt.Errorf("signals: %w", err)
 	}

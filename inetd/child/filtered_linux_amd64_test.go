@@ -67,7 +67,9 @@ func filtered() {
 	if err := a.install(); err != nil {
 		panic(err)
 	}
-	if _, _, err := start(p, fds[1]); err != nil {
+	if err := Clean(); err != nil {
+		fmt.Println(err)
+	} else if _, _, err := start(p, fds[1]); err != nil {
 		fmt.Println(err)
 	}
 	unix.Close(fds[1])
@@ -137,6 +139,41 @@ func TestGroupsDenied(t *testing.T) {
 		a[unix.SYS_SETGROUPS] = unix.EINVAL
 		if got := behind(t, 0, gid, way.umask, a); !strings.HasSuffix(got, ": invalid argument") {
 			t.Errorf("%s: server where groups are not set for another reason = %q, want it refused", way.name, got)
+		}
+	}
+}
+
+// Nobody's server is not started as root where the kernel only says that it has
+// become nobody's, and where it does not say who is who nothing is.
+func TestIdentityFaked(t *testing.T) {
+	needRoot(t)
+	gid := os.Getegid()
+	for _, way := range ways {
+		for _, tt := range []struct {
+			uid, gid int
+			a        answers
+		}{
+			{4711, 42, answers{unix.SYS_SETGROUPS: 0, unix.SYS_SETGID: 0, unix.SYS_SETUID: 0}},
+			{4711, 42, answers{unix.SYS_SETUID: 0}},
+			{4711, 42, answers{unix.SYS_SETGID: 0}},
+			{4711, gid, answers{unix.SYS_SETUID: 0}},
+			{0, 42, answers{unix.SYS_SETGID: 0}},
+		} {
+			a := maps.Clone(way.filter)
+			maps.Copy(a, tt.a)
+			if got := behind(t, tt.uid, tt.gid, way.umask, a); !strings.HasSuffix(got, "id: operation not permitted") {
+				t.Errorf("%s: server of %d and %d behind %v = %q, want it refused", way.name, tt.uid, tt.gid, tt.a, got)
+			}
+		}
+		a := maps.Clone(way.filter)
+		maps.Copy(a, answers{unix.SYS_SETGROUPS: 0, unix.SYS_SETGID: 0, unix.SYS_SETUID: 0})
+		if got, want := behind(t, 0, gid, way.umask, a), fmt.Sprintf("0\n%d", gid); got != want {
+			t.Errorf("%s: server of the daemon's own user behind %v = %q, want %q", way.name, a, got, want)
+		}
+	}
+	for _, nr := range []uint32{unix.SYS_GETEUID, unix.SYS_GETEGID} {
+		if got := behind(t, 4711, 42, "", answers{nr: unix.EPERM}); !strings.HasPrefix(got, "geteuid and getegid fail: ") {
+			t.Errorf("daemon that cannot know who it is = %q", got)
 		}
 	}
 }

@@ -32,8 +32,12 @@ import (
 // A step is a system call and its arguments.
 type step [5]uintptr
 
-// optional is added to the number of a system call that the kernel may deny.
-const optional = 1 << 32
+// Added to the number of a system call: the kernel may deny it, or it has to return
+// the last argument of the step, which it takes no notice of.
+const (
+	optional = 1 << 32
+	returns  = 2 << 32
+)
 
 // A course is what the daemon sees of a child: how far it has come, and the
 // error with which it has ended there.
@@ -125,6 +129,9 @@ func newLaunch(p *Plan) (*launch, error) {
 		l.add("setgroups", step{setgroups, uintptr(len(groups)), first})
 		l.add("setgid", step{unix.SYS_SETGID, uintptr(c.Gid)})
 		l.add("setuid", step{unix.SYS_SETUID, uintptr(c.Uid)})
+		// Some containers say that all this is done, and do nothing.
+		l.add("verifying setgid", step{returns | unix.SYS_GETEGID, 0, 0, 0, uintptr(c.Gid)})
+		l.add("verifying setuid", step{returns | unix.SYS_GETEUID, 0, 0, 0, uintptr(c.Uid)})
 	}
 	path, err1 := syscall.BytePtrFromString(p.Path)
 	argv, err2 := syscall.SlicePtrFromStrings(p.Argv)

@@ -4,14 +4,17 @@
 #define SYS_exit_group 231
 #define EPERM 1
 #define EACCES 13
+#define OPTIONAL 1
+#define RETURNS 2
 #define MAX_ERRNO $0xfffffffffffff001
 
 // func vfork(args *cloneArgs, size uintptr, steps *step, course *course) (pid int, errno uintptr)
 //
 // The child runs in the parent's memory, on its stack too, while the parent
 // goes on. So it touches neither: it walks the table, whose last step does not
-// return, and where one fails it says so and ends. A step that is optional, by
-// the upper half of its number, may fail for want of a right.
+// return, and where one fails it says so and ends. By the upper half of its number
+// a step is optional and may fail for want of a right, or has to return what its
+// last argument says.
 TEXT ·vfork(SB), NOSPLIT|NOFRAME, $0-48
 	MOVL $SYS_clone3, AX
 	MOVQ args+0(FP), DI
@@ -41,13 +44,19 @@ child:
 	SYSCALL
 	CMPQ AX, MAX_ERRNO
 	JCC  fail
+	CMPL 4(BX), $RETURNS
+	JNE  next
+	CMPQ AX, 32(BX)
+	JEQ  next
+	MOVQ $EPERM, AX
+	JMP  fatal
 next:
 	ADDQ $40, BX
 	JMP  child
 fail:
 	NEGQ AX
-	CMPL 4(BX), $0
-	JEQ  fatal
+	CMPL 4(BX), $OPTIONAL
+	JNE  fatal
 	CMPQ AX, $EPERM
 	JEQ  next
 	CMPQ AX, $EACCES
