@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,6 +19,7 @@ func TestMain(m *testing.M) {
 	if IsHelper() {
 		os.Exit(Help())
 	}
+	patience = 30 * time.Second
 	if f := programs[filepath.Base(os.Args[0])]; f != nil {
 		f()
 		os.Exit(0)
@@ -315,6 +317,37 @@ func TestHelperFails(t *testing.T) {
 		if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); err != syscall.ECHILD {
 			t.Errorf("after %s there is a child: %d, %v", want, pid, err)
 		}
+	}
+}
+
+// What Go's runtime has to say of a helper that it ends, here for a variable of the
+// server, and of one that succeeds, is not for the client.
+func TestHelperSilent(t *testing.T) {
+	byForkExec(t)
+	zero := 0
+	p := &Plan{Path: "/bin/cat", Argv: []string{"cat"}, Env: []string{"GOMEMLIMIT=much"}, Settings: Settings{Umask: &zero}}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.CloseOnExec(fds[0])
+	unix.CloseOnExec(fds[1])
+	_, _, err = startWith(p, fds[1])
+	unix.Close(fds[1])
+	if want := "inetd-child: GOMEMLIMIT=much"; err == nil || err.Error() != want {
+		t.Errorf("Start = %v, want %s", err, want)
+	}
+	if got, err := io.ReadAll(os.NewFile(uintptr(fds[0]), "socket")); len(got) > 0 {
+		t.Errorf("the client reads %q, %v", got, err)
+	}
+	if pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != unix.ECHILD {
+		t.Errorf("there is a child: %d, %v", pid, err)
+	}
+
+	p = &Plan{Path: "/bin/echo", Argv: []string{"echo", "hello"}, Env: []string{"GODEBUG=inittrace=1"}, Settings: Settings{Umask: &zero}}
+	f, pid := begin(t, p)
+	if out, status := finish(t, f, pid); out != "hello\n" || status != 0 {
+		t.Errorf("server behind a helper that talks = %q, status %#x", out, int(status))
 	}
 }
 

@@ -89,13 +89,15 @@ func TestDenied(t *testing.T) {
 // no right to that it is left to the loop, as any other server.
 func TestHelperStoppedBehindWord(t *testing.T) {
 	needRoot(t)
+	defer func(d time.Duration) { patience = d }(patience)
+	patience = 10 * time.Millisecond
 	stopped := func() (int, *os.File) {
 		r, w, err := os.Pipe()
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { r.Close(); w.Close() })
-		w.Write([]byte{exitExec, byte(unix.ENOENT)})
+		w.Write([]byte{0, exitExec, byte(unix.ENOENT)})
 		pid, err := syscall.ForkExec("/bin/sleep", []string{"sleep", "1000"}, &syscall.ProcAttr{
 			Sys: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 4711, Gid: 4711}},
 		})

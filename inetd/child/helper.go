@@ -1,6 +1,7 @@
 package child
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Settings are what Go cannot do between fork and exec. The few services that
@@ -78,7 +81,8 @@ func (p *Plan) startHelper(attr *syscall.ProcAttr) (pid int, err error) {
 	}
 	defer r.Close()
 	attr.Sys.Credential = nil
-	attr.Files = append(attr.Files, w.Fd())
+	out := w.Fd()
+	attr.Files = []uintptr{0: out, 1: out, 2: out, parent: out, client: attr.Files[0]}
 	pid, err = syscall.ForkExec(path, argv, attr)
 	w.Close()
 	if err != nil {
@@ -90,25 +94,36 @@ func (p *Plan) startHelper(attr *syscall.ProcAttr) (pid int, err error) {
 	return pid, nil
 }
 
-// hear waits for the helper's word, which is none where it became the server, and
-// buries one that failed. It waits no longer than for any other child: the user
-// can stop the helper from setuid on.
+// patience is as long as waits are, but for tests on busy machines.
+var patience = 100 * time.Millisecond
+
+// hear waits for the word of a helper, and buries one that failed. It waits no
+// longer than for any other child: the user can stop the helper from setuid on.
 func (p *Plan) hear(r *os.File, pid int) error {
-	r.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-	word, err := io.ReadAll(r)
-	if len(word) < 2 {
+	r.SetReadDeadline(time.Now().Add(patience))
+	said, err := io.ReadAll(r)
+	ended := err == nil // or has executed the server
+	text, word, _ := bytes.Cut(said, []byte{mark})
+	if len(word) == 1 || len(word) == 0 && !ended {
 		return nil
 	}
-	// At the end of the pipe it has ended. Otherwise it was stopped behind its
-	// word, and if the daemon has no right to kill it, it is a server like others
-	// until it ends.
-	if err != nil && syscall.Kill(pid, syscall.SIGKILL) != nil {
+	// One that was stopped behind its word, and that the daemon has no right to
+	// kill, is a server like others until it ends.
+	if !ended && syscall.Kill(pid, syscall.SIGKILL) != nil {
 		return nil
 	}
+	var status syscall.WaitStatus
 	for {
-		if _, err := syscall.Wait4(pid, nil, 0, nil); err != syscall.EINTR {
+		if _, err := syscall.Wait4(pid, &status, 0, nil); err != syscall.EINTR {
 			break
 		}
+	}
+	if len(word) == 0 {
+		why, _, _ := bytes.Cut(text, []byte{'\n'})
+		if len(why) == 0 {
+			why = fmt.Appendf(why, "wait status %#x", int(status))
+		}
+		return fmt.Errorf("%s: %s", helperName, why)
 	}
 	why := syscall.Errno(word[1])
 	switch word[0] {
@@ -123,23 +138,38 @@ func (p *Plan) hear(r *os.File, pid int) error {
 // IsHelper says whether this process was started by Start to become a server.
 func IsHelper() bool { return len(os.Args) > 0 && os.Args[0] == helperName }
 
+// Descriptors of a helper. Its 0 to 2 are the pipe to its parent too, where the
+// runtime says why it ends: that is not for the client to read, whose connection
+// comes there only when all is done.
+const (
+	parent = 3
+	client = 4
+)
+
+// The word of a helper comes behind what the runtime does not write. It is an exit
+// status and an error, of which one that executes the server says only the first.
+const mark = 0
+
+func say(bytes ...byte) { syscall.Write(parent, bytes) }
+
 // Help makes the settings and becomes the server; it returns only on failure,
-// with an exit status. It prints nothing: its descriptors 0 to 2 are the
-// client's. Why it failed it tells its parent, on descriptor 3.
+// with an exit status.
 func Help() int {
 	// On Linux the nice value is a thread's.
 	runtime.LockOSThread()
 	syscall.CloseOnExec(parent)
+	syscall.CloseOnExec(client)
 	status, err := help(os.Args[1:])
 	var why syscall.Errno
 	if !errors.As(err, &why) {
 		why = syscall.EINVAL
 	}
-	syscall.Write(parent, []byte{byte(status), byte(why)})
+	if status != exitExec {
+		say(mark, byte(status))
+	}
+	say(byte(why))
 	return status
 }
-
-const parent = 3
 
 func help(args []string) (status int, err error) {
 	var identity []int
@@ -164,6 +194,12 @@ func help(args []string) (status int, err error) {
 			return exitIdentity, err
 		}
 	}
+	for fd := range 3 {
+		if err := unix.Dup2(client, fd); err != nil {
+			return exitSettings, err
+		}
+	}
+	say(mark, exitExec)
 	return exitExec, syscall.Exec(args[1], args[2:], os.Environ())
 }
 
