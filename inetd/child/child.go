@@ -70,7 +70,7 @@ func forkExec(p *Plan, fd int) (pid, pidfd int, err error) {
 			pid, err = syscall.ForkExec(p.Path, p.Argv, &attr)
 		}
 		if err != nil {
-			err = explain(p, err)
+			err = explain(p.Path, err)
 		}
 	}
 	if err != nil {
@@ -91,11 +91,11 @@ func own(c *syscall.Credential) bool {
 
 // explain says which step failed as far as the error tells: before the exec
 // the kernel refuses an identity with EPERM or EINVAL only.
-func explain(p *Plan, err error) error {
+func explain(path string, err error) error {
 	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.ENOMEM) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		return fmt.Errorf("fork: %w", err)
 	}
-	return fmt.Errorf("execv %s: %w", p.Path, err)
+	return fmt.Errorf("execv %s: %w", path, err)
 }
 
 // Removed from the environment that servers get: what Debian's inetd launders,

@@ -10,6 +10,8 @@ import (
 
 func wantPidfd(*syscall.SysProcAttr, *int) {}
 
+func executable() (string, error) { return os.Executable() }
+
 // resetSignals: these systems give no way to reset a signal that was ignored
 // from the start but to handle it, which exec turns into its default.
 func resetSignals() error {

@@ -11,6 +11,10 @@ import (
 
 func wantPidfd(a *syscall.SysProcAttr, pidfd *int) { a.PidFD = pidfd }
 
+// executable is a path of this program that works whatever has happened to the file
+// it was started from.
+func executable() (string, error) { return "/proc/self/exe", nil }
+
 const sigIgn = 1 // SIG_IGN
 
 // sigaction is the kernel's struct for rt_sigaction(2).

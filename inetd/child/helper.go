@@ -45,7 +45,7 @@ const (
 
 // helped is the path and argv of the helper for p.
 func (p *Plan) helped() (path string, argv []string, err error) {
-	if path, err = os.Executable(); err != nil {
+	if path, err = executable(); err != nil {
 		return "", nil, err
 	}
 	argv = []string{helperName}
@@ -86,7 +86,7 @@ func (p *Plan) startHelper(attr *syscall.ProcAttr) (pid int, err error) {
 	pid, err = syscall.ForkExec(path, argv, attr)
 	w.Close()
 	if err != nil {
-		return 0, explain(p, err)
+		return 0, explain(path, err)
 	}
 	if err := p.hear(r, pid); err != nil {
 		return 0, err
