@@ -61,11 +61,11 @@ func detach(ld *loader, stderr io.Writer) error {
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: give %s to stay in the foreground", err, o.stay())
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: give %s to stay in the foreground", err, o.stay())
 	}
 	defer null.Close()
 	r, w, err := os.Pipe()
@@ -98,6 +98,14 @@ func detach(ld *loader, stderr io.Writer) error {
 		return errors.New(said)
 	}
 	return nil
+}
+
+// stay is the option not to detach.
+func (o *options) stay() string {
+	if o.asXinetd {
+		return "-dontfork"
+	}
+	return "-f"
 }
 
 // nameProcess gives the process the name it was called by, as pgrep(1) and
@@ -221,11 +229,7 @@ func asInit(o *options) (status int, err error) {
 	if err != nil {
 		return 1, fmt.Errorf("%w: is /proc mounted?", err)
 	}
-	stay := "-f"
-	if o.asXinetd {
-		stay = "-dontfork"
-	}
-	args := append([]string{os.Args[0], stay}, os.Args[1:]...)
+	args := append([]string{os.Args[0], o.stay()}, os.Args[1:]...)
 	sigs := make(chan os.Signal, 16)
 	signal.Notify(sigs, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGALRM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGABRT)
 	files := []*os.File{os.Stdin, os.Stdout, os.Stderr}

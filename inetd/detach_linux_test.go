@@ -184,3 +184,31 @@ func terminal(t *testing.T) (screen, user *os.File) {
 	}
 	return screen, open(fmt.Sprintf("/dev/pts/%d", n))
 }
+
+// Without /dev/null the daemon can serve, but not detach, and says so.
+func TestCannotDetach(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		const conf = "7777 stream tcp4 nowait root /bin/echo echo hello\n"
+		file, pidFile := writeConf(t, conf)
+		os.Remove("/dev/null")
+		for _, tt := range []struct {
+			args   []string
+			option string
+		}{
+			{[]string{"inetd", "-p", pidFile, file}, "-f"},
+			{[]string{"xinetd", "-pidfile", pidFile, "-f", file}, "-dontfork"},
+		} {
+			cmd := command()
+			cmd.Args = tt.args
+			cmd.Stdin = os.Stdin // none would be /dev/null
+			want := fmt.Sprintf("%s: open /dev/null: no such file or directory: give %s to stay in the foreground\n", tt.args[0], tt.option)
+			if out, status := output(cmd); status != 1 || !strings.HasSuffix(out, want) {
+				t.Errorf("%q = %d, %q, want 1, %q", tt.args, status, out, want)
+			}
+		}
+		cmd := command("-f", "-e", "-p", pidFile)
+		cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
+		startIn(t, filepath.Dir(file), conf, cmd)
+		wantAnswer(t, "tcp4", "127.0.0.1:7777", "", "hello\n")
+	})
+}
