@@ -183,7 +183,7 @@ func (s *server) answered(c conn, q *inquiry, spec *spec) {
 	switch e := c.e; {
 	case !c.own && (c.l.fd != c.fd || c.l.entry != e || e.spec != spec):
 		// A reload closed it, or it is another's: the loop finds the client again.
-	case !c.own || e.spec.same(spec):
+	case !c.own || e.spec.asksLike(spec):
 		s.decided(c, q)
 	case c.l.addr.Type == sock.Dgram, e.Wait:
 		s.drop(c) // it is no socket of the kind that is served now

@@ -646,13 +646,28 @@ func TestAccessDatagram(t *testing.T) {
 }
 
 // A client is served by what it was asked for: one that a reload overtakes is
-// asked about again.
+// asked about again, if the answer may be another.
 func TestAccessReload(t *testing.T) {
 	isolated(t, func(t *testing.T) {
-		wrappedHost(t, "open: ALL: spawn (touch /run/asked; until test -e /run/go; do sleep 0.01; done)\nALL: ALL: DENY\n", "")
+		wrappedHost(t, "open: ALL: spawn (echo >> /run/first; until test -e /run/off; do sleep 0.01; done)\nALL: ALL: DENY\n", "")
 		conf := "7777 stream tcp4 nowait root /bin/echo %s %[1]s\n"
 		d := start(t, fmt.Sprintf(conf, "open"), "-l")
 		c := dial(t, "tcp4", "127.0.0.1:7777")
+		eventually(t, "the client is being asked about", func() bool { _, err := os.Stat("/run/first"); return err == nil })
+		d.write(fmt.Sprintf(conf, "open more"))
+		d.hup()
+		put(t, "/run/off", "", 0o644)
+		if got, _ := io.ReadAll(c); string(got) != "more open more\n" {
+			t.Errorf("the client gets %q", got)
+		}
+		if asked, _ := os.ReadFile("/run/first"); len(asked) != 1 {
+			t.Errorf("the rule's command ran %d times for one client", len(asked))
+		}
+
+		put(t, "/etc/hosts.allow", "open: ALL: spawn (touch /run/asked; until test -e /run/go; do sleep 0.01; done)\nALL: ALL: DENY\n", 0o644)
+		d.write(fmt.Sprintf(conf, "open"))
+		d.hup()
+		c = dial(t, "tcp4", "127.0.0.1:7777")
 		eventually(t, "the client is being asked about", func() bool { _, err := os.Stat("/run/asked"); return err == nil })
 		d.write(fmt.Sprintf(conf, "secret"))
 		d.hup()

@@ -480,9 +480,13 @@ func (sp *spec) replaces(old *spec) bool {
 
 // same says whether two readings ask for the same.
 func (sp *spec) same(b *spec) bool {
-	return sp.Wait == b.Wait && sp.Mux == b.Mux && sp.limits == b.limits && sp.wrapped == b.wrapped && sp.Xinetd.Equal(b.Xinetd) && sp.opts == b.opts && sp.Internal == b.Internal &&
-		sp.Program == b.Program && sp.User == b.User && sp.Group == b.Group && sp.Class == b.Class &&
-		slices.Equal(sp.Args, b.Args) && slices.Equal(sp.addrs, b.addrs)
+	return sp.asksLike(b) && sp.limits == b.limits && sp.opts == b.opts && sp.Program == b.Program && slices.Equal(sp.Args, b.Args) && slices.Equal(sp.addrs, b.addrs)
+}
+
+// asksLike says whether what a client was asked for one holds for the other.
+func (sp *spec) asksLike(b *spec) bool {
+	return sp.Wait == b.Wait && sp.Mux == b.Mux && sp.wrapped == b.wrapped && sp.Xinetd.Equal(b.Xinetd) && sp.Internal == b.Internal &&
+		sp.User == b.User && sp.Group == b.Group && sp.Class == b.Class
 }
 
 // lift ends every rest and tries every bind again at once.
