@@ -32,8 +32,8 @@ func FuzzLayout(f *testing.F) {
 			}
 		}
 		for _, w := range strings.Fields(s) {
-			if off, ok := findIPv6(w); ok && (off < 0 || off >= len(w)) {
-				t.Errorf("findIPv6(%q) = %d", w, off)
+			if off, addr, ok := findIPv6(w); ok && (addr == "" || !strings.HasPrefix(w[off:], addr)) {
+				t.Errorf("findIPv6(%q) = %d, %q", w, off, addr)
 			}
 		}
 	})

@@ -111,6 +111,11 @@ func TestFindings(t *testing.T) {
 		{"bare IPv6", "d: 2001:db8::1 : allow\n", "", "" +
 			"allow:1:4: 2001:db8::1: IPv6 addresses need brackets, or the first colon ends them: [2001:db8::1]\n" +
 			"allow:1:4: the rule matches no client\n"},
+		{"bare IPv6 that ends in colons", "d: 2001:db8::\nd: ALL EXCEPT x@2001:db8::\n", "", "" +
+			"allow:1:4: 2001:db8::: IPv6 addresses need brackets, or the first colon ends them: [2001:db8::]\n" +
+			"allow:1:4: the rule matches no client\n" +
+			"allow:2:17: 2001:db8::: IPv6 addresses need brackets, or the first colon ends them: [2001:db8::]\n" +
+			"allow:2:17: every client that the rule matches is denied\n"},
 		{"bare IPv6 nets", "d: ::/0\nALL:2405:8100::/32\nALL: joe@2405:8101::/32\nALL: 2405:8102::/32: severity loud\n", "", "" +
 			"allow:1:4: ::/0: IPv6 addresses need brackets, or the first colon ends them: [::]/0\n" +
 			"allow:1:4: the rule matches no client\n" +

@@ -171,19 +171,21 @@ func netgroup(ctx context.Context, name string) bool {
 }
 
 // findIPv6 finds an IPv6 address, or net, that has no brackets in a word of a
-// rule, after "name@" or the "name:" of the field before.
-func findIPv6(word string) (off int, ok bool) {
+// rule, after "name@" or the "name:" of the field before. A colon may follow it.
+func findIPv6(word string) (off int, addr string, ok bool) {
 	if i := strings.IndexByte(word, '@'); i >= 0 {
 		off = i + 1
 	}
 	for {
-		s, _, net := strings.Cut(strings.TrimSuffix(word[off:], ":"), "/")
-		if ip, err := netip.ParseAddr(s); err == nil && ip.Is6() && (net || ip != netip.IPv6Unspecified()) {
-			return off, true
+		for _, addr := range []string{strings.TrimSuffix(word[off:], ":"), word[off:]} {
+			s, _, net := strings.Cut(addr, "/")
+			if ip, err := netip.ParseAddr(s); err == nil && ip.Is6() && (net || ip != netip.IPv6Unspecified()) {
+				return off, addr, true
+			}
 		}
 		i := strings.IndexByte(word[off:], ':')
 		if i < 0 || off > 0 {
-			return 0, false
+			return 0, "", false
 		}
 		off = i + 1
 	}

@@ -193,11 +193,8 @@ func (l *layout) bareIPv6(r *libwrap.Rule) (bare []libwrap.Token) {
 			for j < len(line) && strings.IndexByte(", \t\r\n=", line[j]) < 0 {
 				j++
 			}
-			if off, ok := findIPv6(line[i:j]); ok {
-				bare = append(bare, libwrap.Token{
-					Pos:  libwrap.Pos{File: r.Pos.File, Line: n, Col: i + off + 1},
-					Text: strings.TrimSuffix(line[i+off:j], ":"),
-				})
+			if off, addr, ok := findIPv6(line[i:j]); ok {
+				bare = append(bare, libwrap.Token{Pos: libwrap.Pos{File: r.Pos.File, Line: n, Col: i + off + 1}, Text: addr})
 			}
 			i = j + 1
 		}
@@ -209,7 +206,7 @@ func (l *layout) bareIPv6(r *libwrap.Rule) (bare []libwrap.Token) {
 // brackets, and no client, pattern or option that anybody meant.
 func (c *checker) piece(p libwrap.Pos) bool {
 	return slices.ContainsFunc(c.bare, func(t libwrap.Token) bool {
-		return p.File == t.Pos.File && p.Line == t.Pos.Line && t.Pos.Col <= p.Col && p.Col < t.Pos.Col+len(t.Text)
+		return p.File == t.Pos.File && p.Line == t.Pos.Line && t.Pos.Col <= p.Col && p.Col <= t.Pos.Col+len(t.Text)
 	})
 }
 
