@@ -192,7 +192,8 @@ func (s *server) answered(c conn, q *inquiry, spec *spec) {
 	}
 }
 
-// maxAsking bounds how long a client is looked up.
+// maxAsking bounds how long a client is looked up, and how long what a rule does
+// about it takes.
 const maxAsking = time.Minute
 
 // ask finds out what may take time. It touches nothing of the loop's.
@@ -208,6 +209,9 @@ func (q *inquiry) ask(c conn, tables *libwrap.Tables) {
 	}
 	if q.request != nil && q.verdict == nil {
 		q.verdict = tables.Check(ctx, q.request)
+		// What took all the time must not keep a rule from what it does then.
+		ctx, cancel := context.WithTimeout(context.Background(), maxAsking)
+		defer cancel()
 		p := libwrap.Performer{Conn: q.conn, Log: q.log, Run: q.shell.Run}
 		q.err = p.Perform(ctx, q.verdict)
 		q.done = true

@@ -9,6 +9,7 @@
 // The module is not on any server: have a copy of it and tell go(1) where,
 //
 //	go mod edit -require inetd@v0.0.0 -replace inetd=/path/to/inetd
+//	go mod tidy
 //
 // Then a Go server needs none of this package, only its net.Listener:
 //
@@ -59,6 +60,10 @@
 //	if err := p.Perform(ctx, v); err != nil || !v.Allowed {
 //		conn.Close()
 //	}
+//
+// Give it time of its own: a rule may raise an alarm when all the time for lookups
+// is used up. The context does not end the writing of banners; a deadline of the
+// connection does.
 //
 // An error in a rule that matches denies, as it does in C; Events then end with
 // its text.

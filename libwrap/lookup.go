@@ -56,7 +56,7 @@ func (d *decision) verifiedName(addr string) string {
 		d.warn("host name/name mismatch: " + shown + " != " + printable(clip(canon)))
 	default:
 		for _, a := range addrs {
-			if sameAddr(a, plain) {
+			if sameAddr(unmap(a), plain) {
 				return name
 			}
 		}

@@ -41,6 +41,7 @@ func TestVerifiedName(t *testing.T) {
 		{"10.0.0.1", "a.example.com", nil, "A.Example.Com", []string{"10.0.0.1"}, nil, "a.example.com", ""},
 		{"10.0.0.1", "a.example.com.", nil, "a.example.com.", []string{"10.0.0.1"}, nil, "a.example.com.", ""}, // of /etc/hosts
 		{"::ffff:10.0.0.1", "a.example.com", nil, "a.example.com", []string{"10.0.0.1"}, nil, "a.example.com", ""},
+		{"10.0.0.1", "a.example.com", nil, "a.example.com", []string{"::ffff:10.0.0.1"}, nil, "a.example.com", ""},
 		{"2001:db8::1", "a.example.com", nil, "a.example.com", []string{"2001:db8:0::1"}, nil, "a.example.com", ""},
 		{"fe80::1%lo", "a.example.com", nil, "a.example.com", []string{"fe80::1"}, nil, "paranoid", "host name/address mismatch: fe80::1%lo != a.example.com"},
 		{"fe80::1%lo", "a.example.com", nil, "a.example.com", []string{"fe80::1%lo"}, nil, "a.example.com", ""},

@@ -20,7 +20,7 @@ type Request struct {
 	Daemon string   // process name, matched by the first field of a rule
 	Client Endpoint // the peer
 	Server Endpoint // our side
-	User   string   // client user name; "" asks Lookup.Ident when a rule needs it
+	User   string   // client user name; "" asks Lookup.LookupUser when a rule needs it
 
 	// PID is what %p prints; 0 means this process.
 	PID int
@@ -63,10 +63,13 @@ type Endpoint struct {
 // without package net, netwrap.Lookup with it.
 type Lookup interface {
 	// LookupName returns the host name of an address, or "" if it has none,
-	// or ErrBadName.
+	// or ErrBadName. Patterns match no name with the final dot that package net
+	// leaves to what it has from name servers: take it away.
 	LookupName(ctx context.Context, addr string) (string, error)
 	// LookupAddrs returns the canonical name and the addresses of a host name,
-	// IPv6 addresses if v6 is set and IPv4 addresses otherwise.
+	// IPv6 addresses if v6 is set and IPv4 addresses otherwise. The client is
+	// paranoid unless the canonical name is the one that was asked for, in any
+	// case, and its address is among these.
 	LookupAddrs(ctx context.Context, name string, v6 bool) (canonical string, addrs []string, err error)
 	// LookupUser asks the client's ident server (RFC 1413) who owns the
 	// connection. Both endpoints have address and port.

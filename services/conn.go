@@ -19,7 +19,7 @@ type Conn struct {
 	Idle  time.Duration // end after so long without a byte either way; 0: never. Option -I overrides
 	Life  time.Duration // end so long after the start whatever happens; 0: never. Option -L overrides
 	Args  []string      // the argument field of the configuration line
-	Users Users         // for auth with -r
+	Users Users         // for auth with -r, which is an error without
 
 	In, Out int64 // bytes from and to the peer, valid when the conversation is over
 

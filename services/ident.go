@@ -71,6 +71,9 @@ func ident(c *Conn) error {
 	if err != nil {
 		return err
 	}
+	if o.real && !o.garbage && c.Users == nil {
+		return errors.New("option -r: there is no Conn.Users to ask")
+	}
 	// The time for the request is a limit on the whole conversation, the look
 	// at accounts and at the user's files included.
 	if c.Life <= 0 || c.Life > o.timeout {

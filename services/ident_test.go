@@ -112,6 +112,15 @@ func TestIdentWithoutLookup(t *testing.T) {
 	}
 }
 
+func TestIdentWithoutUsers(t *testing.T) {
+	t.Parallel()
+	c, _ := connect(t, "tcp4")
+	c.Args, c.Users = []string{"auth", "-r"}, nil
+	if err := Lookup("auth").Stream(c); err == nil || !strings.Contains(err.Error(), "Conn.Users") {
+		t.Errorf("auth -r without Users = %v", err)
+	}
+}
+
 func TestIdentGarbage(t *testing.T) {
 	t.Parallel()
 	form := regexp.MustCompile(`^6191 , 23 : USERID : ` + systemName + ` : [0-9a-z]{16}\r\n$`)

@@ -24,7 +24,8 @@ type Builtin struct {
 
 	// Stream converses on a connection until the peer is done (nil), an error,
 	// or a limit (os.ErrDeadlineExceeded). It blocks, so it runs in a goroutine
-	// of its own. It leaves c open.
+	// of its own. It leaves c open. It is nil for services that have Reply, and
+	// for tcpmux, which hands its clients on: see ReadMuxName.
 	Stream func(c *Conn) error
 
 	options string // getopt(3) letters its arguments may use

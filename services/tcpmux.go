@@ -26,9 +26,9 @@ var errMuxName = errors.New("not a tcpmux service name")
 // ReadMuxName reads the first line of RFC 1078, the name of a service in any
 // case and CRLF, and returns it in lower case. Nothing behind the line is taken
 // off the socket, so the service finds every byte meant for it. A bare LF ends
-// the line too. Errors are errMuxName (too long, empty, a byte that is not
-// printable ASCII or is a blank, a CR without LF), io.ErrUnexpectedEOF,
-// os.ErrDeadlineExceeded, or the socket's.
+// the line too. Errors are io.ErrUnexpectedEOF, os.ErrDeadlineExceeded, those of
+// the socket, and one for a line that is no name: too long, empty, a byte that is
+// not printable ASCII or is a blank, a CR without LF.
 func ReadMuxName(c *Conn) (string, error) {
 	life := c.Life
 	defer func() { c.Life = life }()

@@ -2,7 +2,9 @@ package netwrap
 
 import (
 	"context"
+	"errors"
 	"net"
+	"net/netip"
 	"strconv"
 	"sync"
 	"syscall"
@@ -21,6 +23,12 @@ const (
 // others. A decision that needs a name or a user does not hold up the
 // connections behind it. Set its fields before the first Accept.
 //
+// With TLS, wrap the listener beneath it and give the wrapped one to
+// tls.NewListener or http.Server.ServeTLS: clients that are refused then shake no
+// hands, and keepalive and linger find their socket.
+//
+// Deadlines that the listener beneath has set on a connection are cleared.
+//
 // Options that concern a process of its own have no place in a server: twist
 // is an error, which denies, and setenv, umask, nice, user and group are
 // logged and left out.
@@ -32,17 +40,20 @@ type Listener struct {
 	Lookup libwrap.Lookup  // nil is Lookup{}
 
 	// Log takes one line for each connection, and what is wrong with the
-	// tables. With nil it goes to syslog as tcpd's does: facility authpriv,
-	// under the name of the daemon.
+	// tables. It is called by several goroutines at a time, must not take long,
+	// and must not call Close. With nil it goes to syslog as tcpd's does: facility
+	// authpriv, under the name of the daemon.
 	Log func(p syslog.Priority, text string)
 
-	// Timeout bounds each decision with all its lookups and commands, banners
-	// included; 30 seconds if zero.
+	// Timeout bounds each decision with all its lookups, and then what its rule
+	// does: commands of spawn, and banners. 30 seconds if zero.
 	Timeout time.Duration
 
-	// Pending bounds the decisions that wait for lookups at a time; 256 if
-	// zero. Over it a connection whose decision needs one is refused. Where twice
-	// as many wait for Accept, further ones wait in the kernel's queue.
+	// Pending bounds the decisions that take time at once, for lookups, commands
+	// or banners; 256 if zero, and never more than a quarter of them for one
+	// client (of IPv6 its /64). Over it a connection whose decision takes time is
+	// refused. Where twice as many wait for Accept, further ones wait in the
+	// kernel's queue.
 	Pending int
 
 	start  sync.Once
@@ -50,9 +61,13 @@ type Listener struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	out    chan accepted
-	slots  chan struct{} // lookups
 	conns  chan struct{} // connections that Accept has not taken yet
 	wg     sync.WaitGroup
+	syslog *syslog.Writer // nil with a Log of the user's
+
+	mu      sync.Mutex
+	pending int                // decisions that take time
+	clients map[netip.Addr]int // of each client
 }
 
 type accepted struct {
@@ -84,12 +99,12 @@ func (l *Listener) init() {
 			l.Pending = defaultPending
 		}
 		if l.Log == nil {
-			w := syslog.New(l.Daemon, syslog.Authpriv)
-			l.Log = func(p syslog.Priority, text string) { w.Print(p, text) }
+			l.syslog = syslog.New(l.Daemon, syslog.Authpriv)
+			l.Log = func(p syslog.Priority, text string) { l.syslog.Print(p, text) }
 		}
 		l.ctx, l.cancel = context.WithCancel(context.Background())
 		l.out = make(chan accepted)
-		l.slots = make(chan struct{}, l.Pending)
+		l.clients = make(map[netip.Addr]int)
 		l.conns = make(chan struct{}, 2*l.Pending)
 		l.wg.Add(1)
 		go l.acceptAll()
@@ -109,13 +124,17 @@ func (l *Listener) Accept() (net.Conn, error) {
 }
 
 // Close closes the listener beneath, ends decisions under way and waits for
-// them.
+// them. Connections that Accept has not returned are closed; that the listener
+// beneath is closed has the same effect.
 func (l *Listener) Close() error {
 	l.init()
 	l.cancel()
 	var err error
 	l.stop.Do(func() { err = l.Listener.Close() })
 	l.wg.Wait()
+	if l.syslog != nil {
+		l.syslog.Close()
+	}
 	return err
 }
 
@@ -128,6 +147,10 @@ func (l *Listener) acceptAll() {
 			return
 		}
 		c, err := l.Listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			l.cancel()
+			return
+		}
 		if err != nil {
 			l.deliver(accepted{err: err})
 			continue
@@ -136,12 +159,11 @@ func (l *Listener) acceptAll() {
 		r.Lookup = l.Lookup
 		v, decided := l.Tables.CheckNow(r)
 		if decided && quick(v) {
-			l.deliver(l.finish(l.ctx, c, r, v))
+			l.deliver(l.finish(c, r, v))
 			continue
 		}
-		select {
-		case l.slots <- struct{}{}:
-		default:
+		who := client(c)
+		if !l.enter(who) {
 			l.Log(syslog.Warning, "refused connect from "+l.name(r)+": too many undecided")
 			c.Close()
 			l.deliver(accepted{})
@@ -150,15 +172,50 @@ func (l *Listener) acceptAll() {
 		l.wg.Add(1)
 		go func() {
 			defer l.wg.Done()
-			ctx, cancel := context.WithTimeout(l.ctx, l.Timeout)
-			defer cancel()
 			if !decided {
+				ctx, cancel := context.WithTimeout(l.ctx, l.Timeout)
 				v = l.Tables.Check(ctx, r)
+				cancel()
 			}
-			a := l.finish(ctx, c, r, v)
-			<-l.slots
+			a := l.finish(c, r, v)
+			l.leave(who)
 			l.deliver(a)
 		}()
+	}
+}
+
+// client is whom a connection counts for; all that have no IP address are one.
+func client(c net.Conn) netip.Addr {
+	a, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	ip := a.Addr().Unmap()
+	if ip.Is6() {
+		net, _ := ip.WithZone("").Prefix(64)
+		return net.Addr()
+	}
+	return ip
+}
+
+// enter takes a place among the decisions that take time, if there is one for who.
+func (l *Listener) enter(who netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pending >= l.Pending || who.IsValid() && l.clients[who] >= max(l.Pending/4, 1) {
+		return false
+	}
+	l.pending++
+	l.clients[who]++
+	return true
+}
+
+func (l *Listener) leave(who netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pending--
+	if l.clients[who]--; l.clients[who] == 0 {
+		delete(l.clients, who)
 	}
 }
 
@@ -181,7 +238,19 @@ func quick(v *libwrap.Verdict) bool {
 
 // finish does what the verdict says, and closes the connection if that is not to
 // let it in.
-func (l *Listener) finish(ctx context.Context, c net.Conn, r *libwrap.Request, v *libwrap.Verdict) accepted {
+func (l *Listener) finish(c net.Conn, r *libwrap.Request, v *libwrap.Verdict) accepted {
+	if l.ctx.Err() != nil { // no rule refuses it
+		c.Close()
+		return accepted{}
+	}
+	// Time of its own: what took all of the lookups' must not keep a rule from
+	// raising its alarm.
+	ctx := l.ctx
+	if !quick(v) {
+		var cancel func()
+		ctx, cancel = context.WithTimeout(ctx, l.Timeout)
+		defer cancel()
+	}
 	p := libwrap.Performer{Log: l.Log}
 	var ok bool
 	if p.Conn, ok = c.(libwrap.Conn); !ok {

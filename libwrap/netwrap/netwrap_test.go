@@ -307,7 +307,8 @@ func (s stall) LookupName(ctx context.Context, _ string) (string, error) {
 	return "", nil
 }
 
-// A slow decision holds up nobody else, and there is a limit to how many.
+// A slow decision holds up nobody else, and there is a limit to how many, in all and
+// of one client.
 func TestListenerSlow(t *testing.T) {
 	tb := tables(t, "testd: 127.0.0.2\ntestd: UNKNOWN\n", "ALL: ALL\n")
 	release, asked := make(chan struct{}), make(chan struct{}, 2)
@@ -316,10 +317,13 @@ func TestListenerSlow(t *testing.T) {
 		l.Pending = 2
 	})
 	slow := make(chan string, 2)
-	for range 2 {
-		go func() { slow <- talk(t, "127.0.0.3", addr) }()
-		<-asked
+	go func() { slow <- talk(t, "127.0.0.3", addr) }()
+	<-asked
+	if got := talk(t, "127.0.0.3", addr); got != "" || !strings.Contains(log.String(), "refused connect from 127.0.0.3 (127.0.0.3): too many undecided") {
+		t.Errorf("another connection of an undecided client got %q, log %q", got, log)
 	}
+	go func() { slow <- talk(t, "127.0.0.5", addr) }()
+	<-asked
 	if got := talk(t, "127.0.0.4", addr); got != "" || !strings.Contains(log.String(), "refused connect from 127.0.0.4 (127.0.0.4): too many undecided") {
 		t.Errorf("a third undecided connection got %q, log %q", got, log)
 	}
@@ -556,9 +560,11 @@ func TestListenerBusy(t *testing.T) {
 		go func() { said <- talk(t, "127.0.0.3", inner.Addr().String()) }()
 		if i < 2 { // as many as wait for Accept
 			<-asked
-			for len(ln.slots) > 0 {
-				runtime.Gosched()
-			}
+			eventually(t, "the decision", func() bool {
+				ln.mu.Lock()
+				defer ln.mu.Unlock()
+				return ln.pending == 0
+			})
 		}
 	}
 	close(accept)
@@ -566,5 +572,62 @@ func TestListenerBusy(t *testing.T) {
 		if got := <-said; got != "welcome\n" {
 			t.Errorf("a client got %q, log %q", got, log)
 		}
+	}
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within 20s", what)
+		}
+	}
+}
+
+// A rule raises its alarm also when the name servers took all the time there was.
+func TestListenerAlarm(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	tb := tables(t, "testd: .example.com\n", "ALL: ALL: spawn echo %a > "+out+"\n")
+	addr, log := serve(t, tb, func(l *Listener) {
+		l.Lookup = stall{release: make(chan struct{})}
+		l.Timeout = 300 * time.Millisecond
+	})
+	if got := talk(t, "127.0.0.2", addr); got != "" {
+		t.Errorf("the client got %q", got)
+	}
+	if b, _ := os.ReadFile(out); string(b) != "127.0.0.2\n" {
+		t.Errorf("spawn wrote %q, log %q", b, log)
+	}
+}
+
+// When the listener beneath is closed, nothing of what is under way stays, and
+// no line says that a rule has refused it.
+func TestListenerClosedBeneath(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, log := Wrap(inner, "testd"), &logs{}
+	asked := make(chan struct{}, 1)
+	ln.Tables, ln.Log = tables(t, "testd: .example.com\n", "ALL: ALL\n"), log.add
+	ln.Lookup = asking{stall{release: make(chan struct{})}, asked}
+	done := make(chan error, 1)
+	go func() {
+		_, err := ln.Accept()
+		done <- err
+	}()
+	said := make(chan string, 1)
+	go func() { said <- talk(t, "127.0.0.2", inner.Addr().String()) }()
+	<-asked
+	inner.Close()
+	if err := <-done; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept = %v, want %v", err, net.ErrClosed)
+	}
+	if got := <-said; got != "" {
+		t.Errorf("an undecided client got %q", got)
+	}
+	ln.wg.Wait()
+	if got := log.String(); got != "" {
+		t.Errorf("log %q", got)
 	}
 }

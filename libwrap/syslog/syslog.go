@@ -34,7 +34,7 @@ const maxLen = 8192
 const maxIdent = 255
 
 // A Writer logs under one name. It is safe for concurrent use. The zero value
-// is not useful; see New. Path, Now and TellLost may be set before the first
+// has no name; see New. Path, Now and TellLost may be set before the first
 // message.
 type Writer struct {
 	Path     string           // the socket; DefaultPath if empty
@@ -45,7 +45,8 @@ type Writer struct {
 	facility Priority
 
 	mu     sync.Mutex
-	fd     int  // -1 while closed
+	fd     int  // while up
+	up     bool // the socket is open
 	stream bool // fd is a stream socket: messages end in NUL
 	buf    []byte
 	untold uint64 // messages dropped
@@ -57,7 +58,7 @@ type Writer struct {
 // names no facility go to facility. Nothing is opened before the first
 // message.
 func New(ident string, facility Priority) *Writer {
-	return &Writer{ident: ident, facility: facility.Facility(), fd: -1}
+	return &Writer{ident: ident, facility: facility.Facility()}
 }
 
 // Print sends one message. Control bytes in text become '?', so that what a
@@ -95,7 +96,7 @@ func (w *Writer) PrintAs(ident string, p Priority, text string) bool {
 // deliver sends what is formatted, once more if the daemon went away and is
 // back already.
 func (w *Writer) deliver() bool {
-	if w.fd < 0 && !w.open() {
+	if !w.up && !w.open() {
 		return false
 	}
 	ok, lost := w.send()
@@ -139,9 +140,9 @@ func (w *Writer) Close() {
 }
 
 func (w *Writer) close() {
-	if w.fd >= 0 {
+	if w.up {
 		syscall.Close(w.fd)
-		w.fd = -1
+		w.up = false
 	}
 }
 
@@ -157,7 +158,7 @@ func (w *Writer) open() bool {
 			return false
 		}
 		if err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}); err == nil {
-			w.fd, w.stream = fd, typ == syscall.SOCK_STREAM
+			w.fd, w.up, w.stream = fd, true, typ == syscall.SOCK_STREAM
 			return true
 		} else if syscall.Close(fd); err != syscall.EPROTOTYPE {
 			return false

@@ -303,3 +303,17 @@ func BenchmarkPrint(b *testing.B) {
 		w.Print(Info, "connect from 10.0.0.1 (10.0.0.1)")
 	}
 }
+
+// The zero value has no descriptor, least of all 0.
+func TestZero(t *testing.T) {
+	var w Writer
+	w.Path = t.TempDir() + "/none"
+	if w.Print(Info, "hello") {
+		t.Error("Print = true without a daemon")
+	}
+	w.Close()
+	var st syscall.Stat_t
+	if err := syscall.Fstat(0, &st); err != nil {
+		t.Errorf("descriptor 0: %v", err)
+	}
+}
