@@ -52,7 +52,7 @@ func TestSystemCalls(t *testing.T) {
 		"accept4": 1, "clone3": 1, "wait4": 1, "close": 2, "epoll_ctl": 2,
 		// The child, on its way and as the server. That it is whom it was made is not
 		// taken on trust.
-		"close_range": 2, "setsid": 1, "setgroups": 1, "setgid": 1, "setuid": 1, "getegid": 1, "geteuid": 1, "prlimit64": 1, "dup3": 3,
+		"close_range": 2, "setsid": 1, "setgroups": 1, "setgid": 1, "setuid": 1, "getgroups": 1, "getegid": 1, "geteuid": 1, "prlimit64": 1, "dup3": 3,
 		"execve": 1, "write": 1,
 	}
 	// How often it sleeps, and the runtime looks around, depends on the machine.

@@ -129,7 +129,11 @@ func newLaunch(p *Plan) (*launch, error) {
 		l.add("setgroups", step{setgroups, uintptr(len(groups)), first})
 		l.add("setgid", step{unix.SYS_SETGID, uintptr(c.Gid)})
 		l.add("setuid", step{unix.SYS_SETUID, uintptr(c.Uid)})
-		// Some containers say that all this is done, and do nothing.
+		// Some containers say that all this is done, and do nothing. Of groups the
+		// number tells.
+		if !own(c) {
+			l.add("verifying setgroups", step{returns | unix.SYS_GETGROUPS, 0, 0, 0, uintptr(len(groups))})
+		}
 		l.add("verifying setgid", step{returns | unix.SYS_GETEGID, 0, 0, 0, uintptr(c.Gid)})
 		l.add("verifying setuid", step{returns | unix.SYS_GETEUID, 0, 0, 0, uintptr(c.Uid)})
 	}
