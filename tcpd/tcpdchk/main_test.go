@@ -127,16 +127,16 @@ func TestFindings(t *testing.T) {
 			"allow:4:6: the rule matches no client\n" +
 			"allow:4:22: bad syslog facility or severity: \"loud\"" + denied},
 		// The first of fe80::1 is a host's name.
-		{"bare IPv6 among others", "d: 10. 2001:db8::1, 2001:db8::2\ne: fe80::1\n", "d: ALL: bogus: 2001:db8::1\n", "" +
+		{"bare IPv6 among others", "d: 10. 2001:db8::1, 2001:db8::2\ne: fe80::1\n", "", "" +
 			"allow:1:8: 2001:db8::1: IPv6 addresses need brackets, or the first colon ends them: [2001:db8::1]\n" +
 			"allow:1:21: 2001:db8::2: IPv6 addresses need brackets, or the first colon ends them: [2001:db8::2]\n" +
 			"allow:1:8" + denied +
 			"allow:2:4: fe80::1: IPv6 addresses need brackets, or the first colon ends them: [fe80::1]\n" +
-			"allow:2:4" + denied +
-			"deny:1:16: 2001:db8::1: IPv6 addresses need brackets, or the first colon ends them: [2001:db8::1]\n" +
-			"deny:1:16" + denied +
-			"error: deny, line 1: bad option name: \"bogus\"\n" +
-			"deny:1:9: bad option name: \"bogus\"" + denied},
+			"allow:2:4" + denied},
+		{"IPv6 in an option", "d: 10.0.0.1: setenv ADDR fe80::2\n", "", "" +
+			"error: allow, line 1: missing option name\n" +
+			"allow:1:31: missing option name" + denied +
+			"allow:1:32: bad option name: \"2\"" + denied},
 
 		// Options.
 		{"option errors", "d: ALL: bogus: umask 8: severity loud\nd: 10.: linger: allow\n", "", "" +

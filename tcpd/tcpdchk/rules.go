@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,6 +96,12 @@ func (c *checker) rule(ctx context.Context, r *libwrap.Rule, allow bool) {
 		c.list("daemons:  ", r.Daemons)
 	}
 	c.bare = c.lines.bareIPv6(r)
+	if len(r.Options) > 0 && !c.piece(r.Options[0].Pos) { // in an option's value brackets do not help
+		o := r.Options[0].Pos
+		c.bare = slices.DeleteFunc(c.bare, func(t libwrap.Token) bool {
+			return cmp.Or(cmp.Compare(o.Line, t.Pos.Line), cmp.Compare(o.Col, t.Pos.Col)) <= 0
+		})
+	}
 	c.daemonList(ctx, r)
 	if c.verbose > 0 {
 		c.list("clients:  ", r.Clients)
