@@ -178,7 +178,7 @@ func (d *decision) scan(fd int, rule *ruleText) match {
 		if lr.err != nil {
 			path := d.at.File
 			d.at = Pos{}
-			d.warn("cannot read " + path + ": " + strerror(lr.err))
+			d.fail("cannot read " + path + ": " + strerror(lr.err))
 			return matchErr
 		}
 		if !ok {

@@ -150,6 +150,13 @@ func TestReadFails(t *testing.T) {
 			}
 		}
 	}
+	allow := newTables(t, "", "")
+	allow.Allow = broken // it may end in a rule that denies
+	for range 3 {
+		if v := allow.Check(t.Context(), from("10.0.0.1")); v.Allowed {
+			t.Errorf("a hosts.allow that cannot be read lets in: %+v", v)
+		}
+	}
 	if _, err := ReadTable(broken); !errors.Is(err, syscall.EIO) {
 		t.Errorf("ReadTable = %v, want %v", err, syscall.EIO)
 	}
