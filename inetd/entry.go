@@ -29,6 +29,7 @@ type spec struct {
 	unresolved error         // a host without an address: what others there are is served
 	found      [][]sock.Addr // then, by host: what there is
 	unknown    error         // a host among the clients without an address
+	until      *entry        // what is served as long as it is unusable
 	later      bool          // name servers have not been asked yet
 }
 

@@ -119,19 +119,21 @@ func (s *server) apply(cfg *config) diff {
 	s.reversion(old, cfg)
 	for _, sp := range cfg.specs {
 		e := old[sp.Key()]
-		delete(old, sp.Key())
+		if e != nil && sp.unknown != nil && (e.Xinetd == nil || !e.Xinetd.Access.Equal(&sp.Xinetd.Access)) {
+			e = nil // others may come now: the old entry must not go on letting in its own
+		}
 		if e != nil {
+			delete(old, sp.Key())
 			sp.keep(e.spec)
 		}
 		if sp.unusable != nil {
-			if e == nil {
-				s.unready = append(s.unready, sp)
+			s.unready = append(s.unready, sp)
+			if sp.until = e; e == nil {
 				added = append(added, sp)
 				continue
 			}
 			d.waiting = append(d.waiting, e.label)
 			s.entries = append(s.entries, e)
-			s.unready = append(s.unready, sp)
 			continue
 		}
 		switch {
@@ -267,17 +269,19 @@ func (s *server) adopt(specs []*spec) {
 				s.log.warn("%v", p)
 			}
 		}
-		i := slices.IndexFunc(s.entries, func(e *entry) bool { return e.Key() == sp.Key() })
+		i := slices.IndexFunc(s.entries, func(e *entry) bool { return e == sp.until || e.Key() == sp.Key() })
 		if i >= 0 {
 			sp.keep(s.entries[i].spec)
 		}
-		if sp.unusable != nil || sp.unresolved != nil && i >= 0 && slices.Equal(s.entries[i].addrs, sp.addrs) {
+		served := i >= 0 && s.entries[i].Service == sp.Service // this is a copy
+		if sp.unusable != nil || sp.unresolved != nil && served && slices.Equal(s.entries[i].addrs, sp.addrs) {
 			s.unready = append(s.unready, sp)
 			continue
 		}
 		changed = true
 		if i >= 0 {
-			s.entries[i].spec = sp
+			s.entries[i].spec, sp.until = sp, nil
+			s.rename(s.entries[i])
 			s.adjust(s.entries[i])
 		} else {
 			e := &entry{spec: sp}

@@ -527,17 +527,35 @@ func TestUserAppears(t *testing.T) {
 	isolated(t, func(t *testing.T) {
 		const passwd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"
 		put(t, "/etc/passwd", passwd, 0o644)
-		d := start(t, in("7777 stream tcp4 nowait nobody /bin/echo echo old\n"))
-		wantAnswer(t, "tcp4", "127.0.0.1:7777", "", "old\n")
+		put(t, "/etc/hosts", "127.0.0.1 localhost\n", 0o644)
+		put(t, "/etc/resolv.conf", "", 0o644)
+		put(t, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n", 0o644)
+		// One of several hosts, and the versions of an RPC service, make no difference.
+		const conf = "7777 stream tcp4 nowait %s /bin/echo echo %s\n127.0.0.1,gone.example:7778 stream tcp4 nowait %[1]s /bin/echo echo %[2]s\n600100/%[3]s stream rpc/tcp4 nowait %[1]s /bin/echo echo %[2]s\n"
+		d := start(t, fmt.Sprintf(conf, "nobody", "old", "1-2"))
+		says := func(text string) {
+			t.Helper()
+			for _, port := range []string{"7777", "7778"} {
+				eventually(t, port+" says "+text, func() bool { got, _ := ask("tcp4", "127.0.0.1:"+port, ""); return got == text+"\n" })
+			}
+		}
+		says("old")
 		mark := d.log.mark()
-		if got := d.reload(in("7777 stream tcp4 nowait late:nogroup /bin/echo echo new\n")); !strings.HasSuffix(got, "0 added, 0 changed, 0 removed, 1 kept") {
+		if got := d.reload(fmt.Sprintf(conf, "late:nogroup", "new", "1-3")); !strings.HasSuffix(got, "0 added, 0 changed, 0 removed, 3 kept") {
 			t.Errorf("reload = %q", got)
 		}
-		d.log.wait(t, mark, "reload: not changed yet: 7777/tcp")
-		wantAnswer(t, "tcp4", "127.0.0.1:7777", "", "old\n")
+		d.log.wait(t, mark, "reload: not changed yet: 127.0.0.1,gone.example:7778/tcp 600100/tcp 7777/tcp")
+		says("old")
 		put(t, "/etc/passwd", passwd+"late:x:4242:4242::/:/bin/sh\n", 0o644)
-		d.log.wait(t, mark, "7777/tcp: can be served now")
-		wantAnswer(t, "tcp4", "127.0.0.1:7777", "", "new\n")
+		d.log.wait(t, mark, " 7777/tcp: can be served now")
+		d.log.wait(t, mark, "600100/tcp: can be served now")
+		says("new")
+		mark = d.log.mark()
+		d.signal(syscall.SIGUSR1)
+		d.log.wait(t, mark, "600100/tcp: listening, 1 of 1 sockets open")
+		if got := d.reload(fmt.Sprintf(conf, "late:nogroup", "new", "1-3")); !strings.HasSuffix(got, "0 added, 0 changed, 0 removed, 3 kept") {
+			t.Errorf("reload = %q", got)
+		}
 	})
 }
 

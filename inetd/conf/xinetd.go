@@ -71,6 +71,11 @@ type Access struct {
 // Patterns says whether there is anything to decide.
 func (a *Access) Patterns() bool { return a.OnlyGiven || len(a.No) > 0 }
 
+// Equal says whether both let the same clients in, by the same words.
+func (a *Access) Equal(b *Access) bool {
+	return a.OnlyGiven == b.OnlyGiven && slices.Equal(a.Only, b.Only) && slices.Equal(a.No, b.No)
+}
+
 // Names are the hosts and domains, these with their dot, among the patterns.
 func (a *Access) Names() (names []string) {
 	for _, list := range [][]Pattern{a.Only, a.No} {
