@@ -186,7 +186,11 @@ func (l *Listener) acceptAll() {
 
 // client is whom a connection counts for; all that have no IP address are one.
 func client(c net.Conn) netip.Addr {
-	a, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	remote := c.RemoteAddr()
+	if remote == nil {
+		return netip.Addr{}
+	}
+	a, err := netip.ParseAddrPort(remote.String())
 	if err != nil {
 		return netip.Addr{}
 	}

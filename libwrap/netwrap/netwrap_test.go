@@ -631,3 +631,25 @@ func TestListenerClosedBeneath(t *testing.T) {
 		t.Errorf("log %q", got)
 	}
 }
+
+// nameless is a listener whose connections do not say where they come from.
+type nameless struct{ net.Listener }
+
+type fromNowhere struct{ net.Conn }
+
+func (fromNowhere) RemoteAddr() net.Addr { return nil }
+
+func (l nameless) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return fromNowhere{c}, nil
+}
+
+func TestListenerNameless(t *testing.T) {
+	addr, log := serve(t, tables(t, "ALL: ALL: spawn true\n", ""), func(l *Listener) { l.Listener = nameless{l.Listener} })
+	if got := talk(t, "127.0.0.2", addr); got != "welcome\n" {
+		t.Errorf("the client got %q, log %q", got, log)
+	}
+}
