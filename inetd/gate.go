@@ -124,6 +124,21 @@ func (sp *spec) know(names map[string]answer) (err error) {
 	return nil
 }
 
+// shut has an entry let nobody in any more if others may come now, and it is not
+// known who. It is false if that cannot be had.
+func (e *entry) shut(next *spec) bool {
+	if e.Xinetd == nil {
+		return false
+	}
+	if e.Xinetd.Access.Equal(&next.Xinetd.Access) {
+		return true
+	}
+	c, g := e.spec.copy(), *e.gate
+	c.gate = &g
+	e.spec = c
+	return g.guard(c.Service, &conf.Access{OnlyGiven: true}) == nil
+}
+
 // Reasons of FAIL lines, as xinetd has them.
 const (
 	failAddress  = "address"

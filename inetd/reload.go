@@ -119,11 +119,13 @@ func (s *server) apply(cfg *config) diff {
 	s.reversion(old, cfg)
 	for _, sp := range cfg.specs {
 		e := old[sp.Key()]
-		if e != nil && sp.unknown != nil && (e.Xinetd == nil || !e.Xinetd.Access.Equal(&sp.Xinetd.Access)) {
-			e = nil // others may come now: the old entry must not go on letting in its own
+		delete(old, sp.Key())
+		if e != nil && sp.unknown != nil && !e.shut(sp) {
+			d.removed = append(d.removed, e.label)
+			e.retire()
+			e = nil
 		}
 		if e != nil {
-			delete(old, sp.Key())
 			sp.keep(e.spec)
 		}
 		if sp.unusable != nil {
