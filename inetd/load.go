@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -119,9 +121,7 @@ func (ld *loader) load() (*config, error) {
 	}
 	found := ld.lookUp(cfg.specs, ld.waiting)
 	for _, sp := range cfg.specs {
-		if err := ld.resolve(sp, db, found); err != nil {
-			sp.unusable = err
-		}
+		sp.unusable = cmp.Or(sp.unusable, ld.resolve(sp, db, found))
 		if sp.later = ld.hasty && (sp.unresolved != nil || sp.unknown != nil); !sp.later {
 			sp.warnUnresolved(&cfg.problems)
 		}
@@ -375,6 +375,7 @@ func (ld *loader) identify(sp *spec, db *names.DB) error {
 	}
 	id, err := db.Identity(cmp.Or(sp.User, "root"), sp.Group)
 	if err != nil {
+		sp.runAs(&syscall.Credential{Uid: math.MaxUint32, Gid: math.MaxUint32}) // nobody, by setuid(2)
 		return err
 	}
 	switch {
@@ -386,13 +387,17 @@ func (ld *loader) identify(sp *spec, db *names.DB) error {
 			id.Groups = own.Groups
 		}
 	}
+	sp.runAs(&id)
+	return nil
+}
+
+func (sp *spec) runAs(id *syscall.Credential) {
 	if sp.shell != nil {
-		sp.shell.Credential = &id
+		sp.shell.Credential = id
 	}
 	if sp.plan != nil {
-		sp.plan.Credential = &id
+		sp.plan.Credential = id
 	}
-	return nil
 }
 
 // again asks for specs that were not ready, with the databases as they are now.

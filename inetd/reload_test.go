@@ -477,6 +477,34 @@ func TestKeepRenamed(t *testing.T) {
 	}
 }
 
+// That a service may go on at its addresses when its name is looked up in vain is no
+// reason to serve it without its user.
+func TestKeepUser(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "inetd.conf")
+	if err := os.WriteFile(file, []byte("gone.example:7777 stream tcp4 nowait nobody-is-called-that /bin/cat cat\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	opts, err := parseArgs([]string{file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := (&loader{opts: opts, root: true, hasty: true}).load()
+	if err != nil || len(cfg.specs) != 1 {
+		t.Fatalf("load = %+v, %v", cfg, err)
+	}
+	sp := cfg.specs[0]
+	old := *sp
+	old.unresolved, old.unusable = nil, nil
+	old.serve([][]sock.Addr{{addrOf("127.0.0.1")}})
+	sp.keep(&old)
+	if sp.unusable == nil {
+		t.Error("a service of an unknown user is served")
+	}
+	if c := sp.plan.Credential; c == nil || c.Uid != 1<<32-1 {
+		t.Errorf("its server would run as %+v", c)
+	}
+}
+
 // Who may come is what the hosts' addresses are now, and nobody where they are not
 // known.
 func TestKnow(t *testing.T) {
