@@ -165,6 +165,14 @@ func put(t testing.TB, name, text string, mode fs.FileMode) {
 	}
 }
 
+// hostsOnly has names come from files, these hosts and localhost, and nothing else.
+func hostsOnly(t testing.TB, hosts string) {
+	t.Helper()
+	put(t, "/etc/hosts", "127.0.0.1 localhost\n"+hosts, 0o644)
+	put(t, "/etc/resolv.conf", "", 0o644)
+	put(t, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n", 0o644)
+}
+
 // link puts a symbolic link in a shadowed directory.
 func link(t testing.TB, to, name string) {
 	t.Helper()

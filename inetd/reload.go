@@ -374,13 +374,12 @@ func (s *server) settle() {
 func (s *server) update(l *listener, e *entry) {
 	changed := l.opts != e.opts
 	l.entry = e
-	switch {
-	case l.fd >= 0:
-	case l.refusing && !e.resting:
-		s.readmit(l)
-		return
-	default:
-		s.openAgain(l)
+	if l.fd < 0 {
+		if l.refusing && !e.resting {
+			s.readmit(l)
+		} else {
+			s.openAgain(l)
+		}
 		return
 	}
 	if changed {

@@ -501,9 +501,7 @@ func addAddress6(ifname string, ip net.IP) error {
 // there. An xinetd tries ten times within a moment and never again.
 func TestAddressAppears(t *testing.T) {
 	isolated(t, func(t *testing.T) {
-		put(t, "/etc/hosts", "127.0.0.1 localhost\n", 0o644)
-		put(t, "/etc/resolv.conf", "", 0o644)
-		put(t, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n", 0o644)
+		hostsOnly(t, "")
 		d := start(t, "10.9.9.1:7777 stream tcp nowait root /bin/cat cat\nlate.example:7778 stream tcp nowait root /bin/cat cat\n127.0.0.1:7777 stream tcp nowait root /bin/cat cat\n")
 		d.log.wait(t, 0, `10\.9\.9\.1:7777/tcp: 10\.9\.9\.1:7777: bind: cannot assign requested address`)
 		wantAnswer(t, "tcp", "127.0.0.1:7777", "hello\n", "hello\n")
@@ -527,9 +525,7 @@ func TestUserAppears(t *testing.T) {
 	isolated(t, func(t *testing.T) {
 		const passwd = "root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n"
 		put(t, "/etc/passwd", passwd, 0o644)
-		put(t, "/etc/hosts", "127.0.0.1 localhost\n", 0o644)
-		put(t, "/etc/resolv.conf", "", 0o644)
-		put(t, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n", 0o644)
+		hostsOnly(t, "")
 		// One of several hosts, and the versions of an RPC service, make no difference.
 		const conf = "7777 stream tcp4 nowait %s /bin/echo echo %s\n127.0.0.1,gone.example:7778 stream tcp4 nowait %[1]s /bin/echo echo %[2]s\n600100/%[3]s stream rpc/tcp4 nowait %[1]s /bin/echo echo %[2]s\n"
 		d := start(t, fmt.Sprintf(conf, "nobody", "old", "1-2"))

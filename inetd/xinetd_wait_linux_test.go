@@ -195,10 +195,8 @@ func TestWaitOnlyFromPatterns(t *testing.T) {
 // as it has none the service is not served.
 func TestWaitOnlyFromHost(t *testing.T) {
 	isolated(t, func(t *testing.T) {
-		const hosts = "127.0.0.1 localhost\n127.0.0.2 friend.example\n127.0.0.4 friend.example\n"
-		put(t, "/etc/hosts", hosts, 0o644)
-		put(t, "/etc/resolv.conf", "", 0o644)
-		put(t, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n", 0o644)
+		const hosts = "127.0.0.2 friend.example\n127.0.0.4 friend.example\n"
+		hostsOnly(t, hosts)
 		echo := func(port int, line string) string {
 			return block("echo", "type = INTERNAL UNLISTED", fmt.Sprint("port = ", port), fmt.Sprint("id = echo", port), "socket_type = dgram", "wait = yes", "user = root", "flags = NOLIBWRAP", line)
 		}
@@ -227,7 +225,7 @@ func TestWaitOnlyFromHost(t *testing.T) {
 				t.Errorf("port %d has %d sockets before it is known who is kept out", port, n)
 			}
 		}
-		put(t, "/etc/hosts", hosts+"127.0.0.9 late.example\n", 0o644)
+		hostsOnly(t, hosts+"127.0.0.9 late.example\n")
 		d.log.wait(t, 0, `w7787dgram/udp: can be served now`)
 		d.log.wait(t, 0, `echo/udp: can be served now`)
 		check([]int{7787, 7788}, []string{"127.0.0.2"}, []string{"127.0.0.9"})

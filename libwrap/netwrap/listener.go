@@ -162,7 +162,7 @@ func (l *Listener) acceptAll() {
 			l.deliver(l.finish(c, r, v))
 			continue
 		}
-		who := client(c)
+		who := client(r.Client.Addr)
 		if !l.enter(who) {
 			l.Log(syslog.Warning, "refused connect from "+l.name(r)+": too many undecided")
 			c.Close()
@@ -184,20 +184,12 @@ func (l *Listener) acceptAll() {
 	}
 }
 
-// client is whom a connection counts for; all that have no IP address are one.
-func client(c net.Conn) netip.Addr {
-	remote := c.RemoteAddr()
-	if remote == nil {
-		return netip.Addr{}
-	}
-	a, err := netip.ParseAddrPort(remote.String())
-	if err != nil {
-		return netip.Addr{}
-	}
-	ip := a.Addr().Unmap()
-	if ip.Is6() {
-		net, _ := ip.WithZone("").Prefix(64)
-		return net.Addr()
+// client is whom an address counts for; what is no IP address is nobody in particular.
+func client(addr string) netip.Addr {
+	ip, _ := netip.ParseAddr(addr)
+	if ip = ip.Unmap(); ip.Is6() {
+		p, _ := ip.Prefix(64)
+		return p.Addr()
 	}
 	return ip
 }

@@ -204,13 +204,19 @@ func (l *logs) String() string {
 	return strings.Join(l.lines, "\n")
 }
 
-// serve starts an echo of one line behind a Listener. setup may change it.
-func serve(t *testing.T, tb *libwrap.Tables, setup func(*Listener)) (addr string, log *logs) {
+func listen(t *testing.T) net.Listener {
 	t.Helper()
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return l
+}
+
+// serve starts an echo of one line behind a Listener. setup may change it.
+func serve(t *testing.T, tb *libwrap.Tables, setup func(*Listener)) (addr string, log *logs) {
+	t.Helper()
+	inner := listen(t)
 	ln := Wrap(inner, "testd")
 	log = &logs{}
 	ln.Tables, ln.Log = tb, log.add
@@ -341,10 +347,7 @@ func TestListenerSlow(t *testing.T) {
 // Close ends decisions under way.
 func TestListenerClose(t *testing.T) {
 	tb := tables(t, "testd: .example.com\n", "")
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	inner := listen(t)
 	ln := Wrap(inner, "testd")
 	ln.Tables, ln.Log = tb, func(syslog.Priority, string) {}
 	asked := make(chan struct{}, 1)
@@ -383,10 +386,7 @@ func TestListenerCloseBanner(t *testing.T) {
 		t.Fatal(err)
 	}
 	tb := tables(t, "testd: 127.0.0.2\n", "testd: ALL: banners "+dir+"\n")
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	inner := listen(t)
 	ln := Wrap(small{inner}, "testd")
 	ln.Tables, ln.Log = tb, func(syslog.Priority, string) {}
 	go func() {
@@ -531,10 +531,7 @@ func TestIdent(t *testing.T) {
 // A server that does not call Accept for a while keeps its clients in the queue,
 // and refuses none for it.
 func TestListenerBusy(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	inner := listen(t)
 	asked := make(chan struct{}, 10)
 	release := make(chan struct{})
 	close(release)
@@ -603,10 +600,7 @@ func TestListenerAlarm(t *testing.T) {
 // When the listener beneath is closed, nothing of what is under way stays, and
 // no line says that a rule has refused it.
 func TestListenerClosedBeneath(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	inner := listen(t)
 	ln, log := Wrap(inner, "testd"), &logs{}
 	asked := make(chan struct{}, 1)
 	ln.Tables, ln.Log = tables(t, "testd: .example.com\n", "ALL: ALL\n"), log.add
