@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"inetd/inetd/child"
+	"inetd/inetd/proxy"
 	"inetd/inetd/sock"
 )
 
@@ -71,11 +72,9 @@ func (s *server) accept(l *listener) {
 
 // acceptOne is false when there is nobody there any more.
 func (s *server) acceptOne(l *listener) bool {
-	if s.tight && l.entry.stays() {
-		if s.tight = sock.Full(); s.tight {
-			s.starve(l, unix.EMFILE)
-			return false
-		}
+	if l.entry.stays() && s.short(l.entry) {
+		s.starve(l, unix.EMFILE)
+		return false
 	}
 	fd, peer, err := sock.Accept(l.fd)
 	switch {
@@ -157,6 +156,21 @@ func (s *server) starve(l *listener, err error) {
 // like.
 func (e *entry) stays() bool {
 	return e.plan == nil && (e.builtin == nil || e.builtin.Reply == nil)
+}
+
+// short says that descriptors are, for one more of these clients. A redirected one
+// is let in with one descriptor and takes the others later, the lowest there are:
+// all of these clients together get half of what the daemon may have.
+func (s *server) short(e *entry) bool {
+	if s.tight {
+		s.tight = sock.Full()
+	}
+	if s.tight || e.builtin != nil {
+		return s.tight
+	}
+	var lim unix.Rlimit
+	err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim)
+	return err == nil && uint64(s.redirected+1)*proxy.Files > uint64(lim.Cur)/2
 }
 
 // feed tries what starve stopped. A listener that finds nothing again comes

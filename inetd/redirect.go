@@ -14,9 +14,11 @@ func (s *server) redirect(c conn) {
 	e := c.e
 	j, f := s.begin(c)
 	to := e.Xinetd.Redirect
+	s.redirected++
 	go func() {
 		in, out, err := proxy.Run(context.Background(), f, to.Host, to.Port, redirectIdle)
 		s.set.Post(func() {
+			s.redirected--
 			if err != nil {
 				e.failures.say(s, e, fmt.Sprintf("redirect to %s for %s: %v", to.Host, c.from(), conf.Innermost(err)), "redirect failed for %d more clients")
 			}

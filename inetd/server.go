@@ -64,6 +64,7 @@ type server struct {
 	registered map[*listener][]rpcbind.Mapping // what the port mapper has been told
 	running    int                             // servers of all entries
 	started    int                             // servers since the start that were not over at once
+	redirected int                             // connections that are passed on
 	trapped    admit.Trapped                   // by sensors
 	average    average
 	tables     *libwrap.Tables

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"inetd/inetd/proxy"
 )
 
 // setLimit is prlimit(2) on another process: its soft limit of a resource.
@@ -165,6 +167,45 @@ func TestDescriptorsKeptBack(t *testing.T) {
 		t.Errorf("reload without descriptors = %q", got)
 	}
 	wantAnswer(t, "tcp4", local(first), "hello\n", "hello\n")
+}
+
+// A redirected client takes most of its descriptors after it is let in: half of what
+// there is stays for others, and who waits has his turn when one goes.
+func TestRedirectLeavesDescriptors(t *testing.T) {
+	t.Parallel()
+	to := target(t, "127.0.0.1:0", func(c *net.TCPConn) { io.Copy(c, c) })
+	p, cat := freePort(t), freePort(t)
+	d := start(t, toRedirect(p, "127.0.0.1", to)+unlisted(cat, "/bin/cat"))
+	const all, places = 40, 10
+	setLimit(t, d.proc(), unix.RLIMIT_NOFILE, 2*places*proxy.Files)
+	served := make(chan net.Conn, all)
+	for range all {
+		c := dial(t, "tcp4", local(p))
+		c.Write([]byte{'x'})
+		go func() {
+			if n, _ := c.Read(make([]byte, 1)); n == 1 {
+				served <- c
+			}
+		}()
+	}
+	d.log.wait(t, 0, "clients wait until descriptors are free")
+	var in []net.Conn
+	for n := range all {
+		select {
+		case c := <-served:
+			in = append(in, c)
+		case <-time.After(patience):
+			t.Fatalf("%d of %d clients were passed on", n, all)
+		}
+		if n == places-1 {
+			for range 3 {
+				wantAnswer(t, "tcp4", local(cat), "hello\n", "hello\n")
+			}
+		}
+		if n >= places-1 {
+			in[n+1-places].Close()
+		}
+	}
 }
 
 // A reload that cannot open its files is not lost.

@@ -20,6 +20,10 @@ import (
 // to it.
 const dialTimeout = 30 * time.Second
 
+// Files is how many descriptors a connection takes while it is passed on: both
+// ends, and on Linux two pipes for splice(2).
+const Files = 6
+
 // Run connects to host and port, whose name is looked up each time, and copies
 // both ways until both sides have ended or nothing has come from either for
 // idle (0: no limit). An end of one side is passed on as a half-close, so the
