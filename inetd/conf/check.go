@@ -350,9 +350,9 @@ func Clashes(services []*Service, l *ErrorList) []*Service {
 					}
 					continue
 				}
-				if familiesMeet(old.Family, s.Family) && !slices.Contains(met, old) {
+				if familiesMeet(old.reach(), s.reach()) && !slices.Contains(met, old) {
 					met = append(met, old)
-					l.Warnf(s.Pos, "", "%s: port clash with %s of line %s, which keeps it", s.Label(), old.Label(), line(old.Pos, s.Pos))
+					Clash(old, s, l)
 				}
 			}
 		}
@@ -362,6 +362,11 @@ func Clashes(services []*Service, l *ErrorList) []*Service {
 		}
 	}
 	return kept
+}
+
+// Clash warns that s wants an address that old has.
+func Clash(old, s *Service, l *ErrorList) {
+	l.Warnf(s.Pos, "", "%s: port clash with %s of line %s, which keeps it", s.Label(), old.Label(), line(old.Pos, s.Pos))
 }
 
 // Muxless warns, once, of services of tcpmux where nothing asks for their names.
@@ -377,6 +382,22 @@ func line(p, seenFrom Pos) string {
 		return strconv.Itoa(p.Line)
 	}
 	return fmt.Sprintf("%d of %s", p.Line, p.File)
+}
+
+// reach is the family of the addresses that s can have: with tcp and 127.0.0.1 it is
+// IPv4.
+func (s *Service) reach() Family {
+	v4 := func(h string) bool { a, err := netip.ParseAddr(h); return err != nil || a.Unmap().Is4() }
+	v6 := func(h string) bool { a, err := netip.ParseAddr(h); return err != nil || a.Unmap().Is6() }
+	switch {
+	case len(s.Hosts) == 0:
+		return s.Family
+	case !slices.ContainsFunc(s.Hosts, v6):
+		return V4
+	case !slices.ContainsFunc(s.Hosts, v4):
+		return V6
+	}
+	return s.Family
 }
 
 func familiesMeet(a, b Family) bool {

@@ -354,6 +354,9 @@ func host(h string) (string, error) {
 	}
 	h = strings.TrimSuffix(strings.TrimPrefix(h, "["), "]")
 	ip, ok := conf.InetAton(h)
+	if v6, err := netip.ParseAddr(h); err == nil && v6.Is6() {
+		ip, ok = v6, true
+	}
 	switch {
 	case ok:
 		return ip.String(), nil
@@ -365,9 +368,6 @@ func host(h string) (string, error) {
 
 // isHost keeps what cannot be one from being looked up for ever.
 func isHost(s string) bool {
-	if _, err := netip.ParseAddr(s); err == nil {
-		return true
-	}
 	return len(s) <= 253 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == ""
 }
 
