@@ -31,6 +31,7 @@ type spec struct {
 	unknown    error         // a host among the clients without an address
 	until      *entry        // what is served as long as it is unusable
 	later      bool          // name servers have not been asked yet
+	shared     bool          // an address is another entry's, as was told
 }
 
 // An entry is a spec in service. A new reading of the files replaces the spec;

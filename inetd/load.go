@@ -126,6 +126,7 @@ func (ld *loader) load() (*config, error) {
 			sp.warnUnresolved(&cfg.problems)
 		}
 	}
+	warnShared(cfg.specs, &cfg.problems)
 	cfg.problems.Sort()
 	return cfg, nil
 }
@@ -523,6 +524,26 @@ func (sp *spec) warnUnresolved(l *conf.ErrorList) {
 		l.Warnf(sp.Pos, field, "%w: not served until there is", sp.unresolved)
 	default:
 		l.Warnf(sp.Pos, field, "%w: served at the other hosts, and there as soon as there is", sp.unresolved)
+	}
+}
+
+// warnShared tells, once, of hosts that are other words for an address that an
+// earlier entry has: conf.Clashes compares the words.
+func warnShared(specs []*spec, l *conf.ErrorList) {
+	first := make(map[sock.Addr]*spec)
+	for _, sp := range specs {
+		if len(sp.Hosts) == 0 || sp.RPC != nil {
+			continue
+		}
+		for _, a := range sp.addrs {
+			old := first[a]
+			if old == nil {
+				first[a] = sp
+			} else if !sp.shared && !slices.ContainsFunc(sp.Hosts, func(h string) bool { return slices.Contains(old.Hosts, h) }) {
+				sp.shared = true
+				conf.Clash(old.Service, sp.Service, l)
+			}
+		}
 	}
 }
 

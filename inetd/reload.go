@@ -262,14 +262,11 @@ func (s *server) adopt(specs []*spec) {
 	s.unready = nil
 	changed := false
 	var ready []*spec
+	var l conf.ErrorList
 	for _, sp := range specs {
 		if sp.later {
 			sp.later = false
-			var l conf.ErrorList
 			sp.warnUnresolved(&l)
-			for _, p := range l {
-				s.log.warn("%v", p)
-			}
 		}
 		i := slices.IndexFunc(s.entries, func(e *entry) bool { return e == sp.until || e.Key() == sp.Key() })
 		if i >= 0 {
@@ -298,6 +295,14 @@ func (s *server) adopt(specs []*spec) {
 	}
 	if changed {
 		s.settle()
+		all := make([]*spec, len(s.entries))
+		for i, e := range s.entries {
+			all[i] = e.spec
+		}
+		warnShared(all, &l)
+	}
+	for _, p := range l {
+		s.log.warn("%v", p)
 	}
 	for _, sp := range ready {
 		s.log.info("%s: can be served now (%s)", sp.label, sp.Pos)

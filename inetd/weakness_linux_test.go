@@ -497,6 +497,29 @@ func addAddress6(ifname string, ip net.IP) error {
 	return nil
 }
 
+// Two entries for an address that each calls by another name: the first has it, and
+// the other is told once, also where its name is known only later.
+func TestSharedAddress(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		hostsOnly(t, "127.0.0.1 here.example\n")
+		const text = `127.0.0.1:7777 stream tcp nowait root /bin/echo echo first
+here.example:7777 stream tcp nowait root /bin/echo echo second
+127.0.0.1,here.example:7778 stream tcp nowait root /bin/echo echo third
+late.example:7777 stream tcp nowait root /bin/echo echo fourth
+`
+		d := start(t, text)
+		const clash = `:%d:1: warning: %s:7777/tcp: port clash with 127\.0\.0\.1:7777/tcp of line 1, which keeps it`
+		d.log.wait(t, 0, fmt.Sprintf(clash, 2, `here\.example`))
+		wantAnswer(t, "tcp", "127.0.0.1:7777", "", "first\n")
+		put(t, "/etc/hosts", "127.0.0.1 here.example late.example\n", 0o644)
+		d.log.wait(t, 0, `late\.example:7777/tcp: can be served now`)
+		d.log.wait(t, 0, fmt.Sprintf(clash, 4, `late\.example`))
+		if n := d.log.count(0, "port clash"); n != 2 {
+			t.Errorf("%d lines about a port clash, want 2", n)
+		}
+	})
+}
+
 // An address that comes later (a lease, a tunnel) is listened at when it is
 // there. An xinetd tries ten times within a moment and never again.
 func TestAddressAppears(t *testing.T) {
