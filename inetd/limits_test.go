@@ -199,6 +199,46 @@ func TestChildren(t *testing.T) {
 	wantEcho(t, fourth, "four\n")
 }
 
+// A service that is asked for at other addresses is the same service: what it has
+// started counts.
+func TestLimitsMove(t *testing.T) {
+	t.Parallel()
+	p, q, id := freePort(t), freePort(t), freePort(t)
+	conf := func(at, proto string) string {
+		return in("%s%d stream %s nowait.0/1 $me /bin/cat cat\n%s%d stream %s nowait.2 $me /bin/cat cat\n", at, p, proto, at, q, proto)
+	}
+	one := func(bind string) string {
+		return unlisted(id, "/bin/cat", in("user = $me"), "instances = 1", bind)
+	}
+	d := start(t, conf("", "tcp"))
+	x := start(t, one("bind = 0.0.0.0"))
+	held := dial(t, "tcp4", local(p))
+	wantEcho(t, held, "held\n")
+	inside := dial(t, "tcp4", local(id))
+	wantEcho(t, inside, "held\n")
+	wantAnswer(t, "tcp4", local(q), "one\n", "one\n")
+	for _, text := range []string{conf("", "tcp4"), conf("127.0.0.1:", "tcp")} {
+		if got := d.reload(text); !strings.HasSuffix(got, "0 added, 2 changed, 0 removed, 0 kept") {
+			t.Errorf("reload = %q", got)
+		}
+	}
+	wantAnswer(t, "tcp4", local(q), "two\n", "two\n")
+	if got, _ := ask("tcp4", local(q), "three\n"); got != "" {
+		t.Errorf("a third server in a minute of two = %q", got)
+	}
+	next := dial(t, "tcp4", local(p))
+	x.reload(one("bind = 127.0.0.1"))
+	if got, _ := ask("tcp4", local(id), "second\n"); got != "" {
+		t.Errorf("a second server of one instance = %q", got)
+	}
+	d.hup() // another round through the loop
+	if n := d.log.count(0, "started for"); n != 3 {
+		t.Errorf("servers started = %d, want 3", n)
+	}
+	held.Close()
+	wantEcho(t, next, "next\n")
+}
+
 // A limit on the servers of one client counts those that ran before it came.
 func TestSourceLimitOnReload(t *testing.T) {
 	t.Parallel()

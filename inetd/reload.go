@@ -1,7 +1,6 @@
 package main
 
 import (
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -114,9 +113,9 @@ func (s *server) apply(cfg *config) diff {
 		old[e.Key()] = e
 	}
 	was := s.entries
+	s.pair(old, cfg)
 	s.entries = make([]*entry, 0, len(cfg.specs))
 	s.unready = nil
-	s.reversion(old, cfg)
 	for _, sp := range cfg.specs {
 		e := old[sp.Key()]
 		delete(old, sp.Key())
@@ -186,40 +185,46 @@ func (s *server) apply(cfg *config) diff {
 	return d
 }
 
-// reversion finds the RPC entries that are asked for with other versions only.
-// They are no others: clients know their ports.
-func (s *server) reversion(old map[string]*entry, cfg *config) {
+// pair finds the entries that are asked for at other addresses only, or those of RPC
+// in other versions. They are no others: their servers and starts count, and clients
+// of RPC know their ports.
+func (s *server) pair(old map[string]*entry, cfg *config) {
+	asked := make(map[string]bool, len(cfg.specs))
 	var fresh []*spec
 	for _, sp := range cfg.specs {
-		if sp.RPC != nil && old[sp.Key()] == nil {
+		key := sp.Key()
+		asked[key] = true
+		if old[key] == nil && (sp.RPC != nil || sp.unusable == nil && sp.unresolved == nil) {
 			fresh = append(fresh, sp)
 		}
 	}
 	if len(fresh) == 0 {
 		return
 	}
-	gone := maps.Clone(old)
-	for _, sp := range cfg.specs {
-		delete(gone, sp.Key())
+	gone := make(map[string][]*entry)
+	for _, e := range s.entries {
+		if !asked[e.Key()] && !s.mayHave(cfg, e.spec) {
+			gone[e.bareKey()] = append(gone[e.bareKey()], e)
+		}
 	}
-	maps.DeleteFunc(gone, func(_ string, e *entry) bool { return s.mayHave(cfg, e.spec) })
 	for _, sp := range fresh {
-		for _, key := range slices.Sorted(maps.Keys(gone)) {
-			if e := gone[key]; e.RPC != nil && sp.sameButVersions(e.spec) {
-				delete(gone, key)
-				delete(old, key)
-				old[sp.Key()] = e
-				break
-			}
+		if es := gone[sp.bareKey()]; len(es) > 0 {
+			gone[sp.bareKey()] = es[1:]
+			delete(old, es[0].Key())
+			old[sp.Key()] = es[0]
 		}
 	}
 }
 
-func (sp *spec) sameButVersions(b *spec) bool {
-	svc, rpc := *sp.Service, *sp.RPC
-	rpc.Low, rpc.High = b.RPC.Low, b.RPC.High
-	svc.RPC = &rpc
-	return svc.Key() == b.Key()
+// bareKey is a key without the addresses, or the versions of RPC.
+func (sp *spec) bareKey() string {
+	svc := *sp.Service
+	if sp.RPC != nil {
+		svc.RPC = new(conf.RPC)
+	} else {
+		svc.Hosts, svc.Family = nil, conf.Both
+	}
+	return svc.Key()
 }
 
 // rename has the listeners of an RPC entry go by its new name.

@@ -408,7 +408,7 @@ func TestReloadRest(t *testing.T) {
 	t.Parallel()
 	p := freePort(t)
 	conf := func(host string) string { return in("%s:%d stream tcp4 nowait.1 $me /bin/cat cat\n", host, p) }
-	r := newRig(t, nil, conf("localhost"), nil)
+	r := newRig(t, nil, unlisted(p, "/bin/cat", "bind = 127.0.0.1", in("user = $me")), nil)
 	r.run()
 	apply := func(change func(*config)) {
 		t.Helper()
