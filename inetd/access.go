@@ -271,12 +271,13 @@ func (s *server) wrapped(c *conn, q *inquiry) bool {
 			}
 		}
 	}
-	who := r.ClientInfo() + " (" + r.Client.Addr + ")"
+	client := r.ClientInfo()
+	who := client + " (" + r.Client.Addr + ")"
 	if !v.Allowed && !v.Delegated {
 		if w.tcpd {
 			logf(v.DenySeverity, "refused connect from "+who)
 		} else {
-			logf(v.DenySeverity, fmt.Sprintf("refused connection from %s, service %s (%s)", who, c.e.Name, c.e.Proto))
+			logf(v.DenySeverity, fmt.Sprintf("refused connection from %s, service %s (%s)", client, c.e.Name, c.e.Proto))
 		}
 		s.recordFail(*c, failLibwrap)
 		c.tellFail()
@@ -290,7 +291,7 @@ func (s *server) wrapped(c *conn, q *inquiry) bool {
 	default:
 		name, proto := c.e.Name, c.e.Proto
 		c.log = func() {
-			logf(v.AllowSeverity, fmt.Sprintf("connection from %s, service %s (%s)", who, name, proto))
+			logf(v.AllowSeverity, fmt.Sprintf("connection from %s, service %s (%s)", client, name, proto))
 		}
 	}
 	switch {

@@ -75,14 +75,14 @@ func TestAccessBeforeStart(t *testing.T) {
 		if n := d.log.count(0, "started for"); n != 0 {
 			t.Errorf("%d servers were started for clients that are denied", n)
 		}
-		if n := d.log.count(0, `refused connection from 127\.0\.0\.1 \(127\.0\.0\.1\), service 7001 \(tcp\)`); n != 50 {
+		if n := d.log.count(0, `refused connection from 127\.0\.0\.1, service 7001 \(tcp\)`); n != 50 {
 			t.Errorf("%d lines tell of 50 clients that are denied", n)
 		}
 		got, err := askFrom("tcp4", "127.0.0.2", "127.0.0.1:7001", "")
 		if !strings.HasPrefix(got, `"w01"`) {
 			t.Errorf("client that is allowed = %q, %v", got, err)
 		}
-		d.log.wait(t, 0, `connection from 127\.0\.0\.2 \(127\.0\.0\.2\), service 7001 \(tcp\)`)
+		d.log.wait(t, 0, `connection from 127\.0\.0\.2, service 7001 \(tcp\)`)
 	})
 }
 
@@ -228,9 +228,9 @@ func TestAccessName(t *testing.T) {
 				t.Errorf("client %v with the name = %q, %v", c.LocalAddr(), got, err)
 			}
 		}
-		d.log.wait(t, 0, `connection from friend\.example\.test \(127\.0\.0\.2\), service 7001 \(tcp\)`)
+		d.log.wait(t, 0, `connection from friend\.example\.test, service 7001 \(tcp\)`)
 		for _, who := range []string{`127\.0\.0\.3`, `127\.0\.0\.4`, `127\.0\.0\.5`} {
-			d.log.wait(t, 0, `refused connection from `+who+` \(`+who+`\), service 7001 \(tcp\)`)
+			d.log.wait(t, 0, `refused connection from `+who+`, service 7001 \(tcp\)`)
 		}
 	})
 }
@@ -374,7 +374,7 @@ func TestAccessIdent(t *testing.T) {
 		if _, err := io.ReadFull(c, got); err != nil || string(got) != "hello\n" {
 			t.Errorf("client that is ann = %q, %v", got, err)
 		}
-		d.log.wait(t, 0, `connection from ann@127\.0\.0\.2 \(127\.0\.0\.2\), service 7001 \(tcp\)`)
+		d.log.wait(t, 0, `connection from ann@127\.0\.0\.2, service 7001 \(tcp\)`)
 
 		// Lies and garbage are no name.
 		for i, answer := range []string{
@@ -546,7 +546,7 @@ func TestAccessOfOthers(t *testing.T) {
 			try("127.0.0.3", false)
 			try("127.0.0.2", true)
 		}
-		d.log.wait(t, 0, `refused connection from 127\.0\.0\.3 \(127\.0\.0\.3\), service 7001 \(udp\)`)
+		d.log.wait(t, 0, `refused connection from 127\.0\.0\.3, service 7001 \(udp\)`)
 		for _, tt := range []struct{ from, send, want string }{
 			{"127.0.0.2", "cat\r\nhello", "+Go\r\nhello"},
 			{"127.0.0.3", "cat\r\nhello", muxRefused},
