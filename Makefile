@@ -30,7 +30,7 @@ bin/xinetd: bin/inetd
 # The go command knows best what is out of date.
 # A daemon that sleeps for days and a program that lives for a millisecond leave
 # out what the runtime does for others; see HACKING. LEAN= builds ordinary ones.
-LEAN = `GO='$(GO)' sh lean.sh $(@F) bin/.lean/$(@F)`
+LEAN = `GO='$(GO)' sh tcpd/lean.sh $(@F) bin/.lean/$(@F)`
 bin/inetd: FORCE
 	$(BUILD) $(LEAN) -o $@ ./inetd
 bin/tcpd: FORCE

@@ -52,7 +52,7 @@ func program(t testing.TB, name string) string {
 			{"tcpdmatch", "./tcpdmatch", "", ""},
 			{"try-from", "./try-from", "", ""},
 		}
-		lean, err := exec.Command("sh", "../lean.sh", "tcpd", filepath.Join(bin.dir, "overlay")).Output()
+		lean, err := exec.Command("sh", "lean.sh", "tcpd", filepath.Join(bin.dir, "overlay")).Output()
 		if flag := strings.TrimSpace(string(lean)); err == nil && flag != "" {
 			builds = append(builds, builds[0])
 			builds[len(builds)-1].name, builds[len(builds)-1].flag = "lean", flag
@@ -118,7 +118,7 @@ func TestLean(t *testing.T) {
 	t.Parallel()
 	for _, program := range []string{"inetd", "tcpd"} {
 		dir := t.TempDir()
-		cmd := exec.Command("sh", "../lean.sh", program, dir)
+		cmd := exec.Command("sh", "lean.sh", program, dir)
 		var stderr strings.Builder
 		cmd.Stderr = &stderr
 		out, err := cmd.Output()
@@ -140,7 +140,7 @@ func TestLeanUnknown(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, program := range []string{"inetd", "tcpd"} {
-		cmd := exec.Command("sh", "../lean.sh", program, filepath.Join(dir, "lean"))
+		cmd := exec.Command("sh", "lean.sh", program, filepath.Join(dir, "lean"))
 		cmd.Env = append(os.Environ(), "GO="+fake)
 		out, err := cmd.Output()
 		if err != nil || len(out) > 0 {

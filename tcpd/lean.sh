@@ -3,7 +3,7 @@
 # lines that do not suit PROGRAM, and prints the option that makes go build use
 # the copies:
 #
-#	go build $(sh lean.sh tcpd bin/.lean/tcpd) -o bin/tcpd ./tcpd
+#	go build $(sh tcpd/lean.sh tcpd bin/.lean/tcpd) -o bin/tcpd ./tcpd
 #
 # Where the runtime is not as expected nothing is printed, and go build makes an
 # ordinary program, which does the same.
