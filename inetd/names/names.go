@@ -23,8 +23,9 @@ import (
 
 // A DB is one reading of the databases.
 type DB struct {
-	Dir   string    // "/etc", or elsewhere for tests
-	Until time.Time // getent(1) is not waited for any longer, if set, and never for more than 10 seconds
+	Dir    string    // of the files
+	Getent string    // the path of getent(1); without one only the files are asked
+	Until  time.Time // it is not waited for any longer, if set, and never for more than 10 seconds
 
 	files  map[string][][]string // split lines
 	memo   map[string][]string   // answers of getent, nil for none
@@ -49,8 +50,8 @@ type namedKey struct {
 	proto string
 }
 
-// New returns an empty DB over /etc.
-func New() *DB { return &DB{Dir: "/etc"} }
+// New returns an empty DB of this system.
+func New() *DB { return &DB{Dir: "/etc", Getent: getentPath()} }
 
 // lines reads a file of the databases once: comments gone, cut by sep, or at
 // blanks where sep is empty.
@@ -89,7 +90,7 @@ func cut(l, sep string) []string {
 
 // getent asks the name service switch for one key.
 func (d *DB) getent(database, key, sep string) []string {
-	if key == "" || key[0] == '-' || d.Dir != "/etc" {
+	if key == "" || key[0] == '-' || d.Getent == "" {
 		return nil
 	}
 	memo := database + " " + key
@@ -103,7 +104,7 @@ func (d *DB) getent(database, key, sep string) []string {
 	ctx, cancel := context.WithDeadline(context.Background(), until)
 	defer cancel()
 	var f []string
-	cmd := exec.CommandContext(ctx, getentPath(), database, "--", key)
+	cmd := exec.CommandContext(ctx, d.Getent, database, "--", key)
 	cmd.WaitDelay = 100 * time.Millisecond // what it has started may hold its output open
 	cmd.Env = []string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C"}
 	if out, err := cmd.Output(); err == nil {

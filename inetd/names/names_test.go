@@ -119,6 +119,7 @@ func TestIdentity(t *testing.T) {
 		{"1001", "", syscall.Credential{Uid: 1001, Gid: 2001, Groups: []uint32{2001, 2101, 2102, 2103}}, ""},
 		{"1001", "2105", syscall.Credential{Uid: 1001, Gid: 7777, Groups: []uint32{7777, 2101, 2102, 2001, 2103}}, ""},
 		{"4711", "42", syscall.Credential{Uid: 4711, Gid: 42, Groups: []uint32{42}}, ""},
+		{"4711", "shorter", syscall.Credential{Uid: 4711, Gid: 2106, Groups: []uint32{2106}}, ""},
 		{"4711", "users", syscall.Credential{Uid: 4711, Gid: 2001, Groups: []uint32{2001}}, ""},
 		{"4711", "", syscall.Credential{}, "user 4711 has no passwd entry: give a group too"},
 		{"carl", "", syscall.Credential{}, `unknown user "carl"`},
@@ -240,6 +241,92 @@ func TestGetent(t *testing.T) {
 		if got := New().getent(tt.database, tt.key, tt.sep); !slices.Equal(got, want) {
 			t.Errorf("getent(%s, %s) = %q, want %q", tt.database, tt.key, got, want)
 		}
+	}
+}
+
+// What only getent(1) knows is as good as what the files have: users by name and
+// number, with their groups, and the names of everything else.
+func TestNameService(t *testing.T) {
+	t.Parallel()
+	ask := func() *DB { return &DB{Dir: "testdata", Getent: "testdata/getent"} }
+	for _, tt := range []struct {
+		user, group string
+		want        syscall.Credential
+	}{
+		{"lena", "", syscall.Credential{Uid: 3001, Gid: 3001, Groups: []uint32{3001, 2101, 3100, 3101}}},
+		{"3001", "", syscall.Credential{Uid: 3001, Gid: 3001, Groups: []uint32{3001, 2101, 3100, 3101}}},
+		{"lena", "staff", syscall.Credential{Uid: 3001, Gid: 3100, Groups: []uint32{3100, 2101, 3001, 3101}}},
+		// Of a user whom passwd(5) has, group(5) tells all groups.
+		{"dot.ted", "staff", syscall.Credential{Uid: 1002, Gid: 3100, Groups: []uint32{3100}}},
+	} {
+		got, err := ask().Identity(tt.user, tt.group)
+		if fmt.Sprint(got) != fmt.Sprint(tt.want) || err != nil {
+			t.Errorf("Identity(%q, %q) = %v, %v, want %v", tt.user, tt.group, got, err, tt.want)
+		}
+	}
+	if _, err := ask().Identity("nobody-else", ""); !errors.Is(err, ErrNoUser) {
+		t.Errorf("Identity of a user whom nobody knows = %v, want %v", err, ErrNoUser)
+	}
+	if n, err := ask().GroupID("none"); err == nil {
+		t.Errorf("GroupID of a group that nobody knows = %d", n)
+	}
+	if port, official, ok := ask().Port("wiki", "tcp"); port != 3080 || official != "wiki" || !ok {
+		t.Errorf("Port = %d, %q, %v", port, official, ok)
+	}
+	if n, ok := ask().RPC("walld"); n != 100008 || !ok {
+		t.Errorf("RPC = %d, %v", n, ok)
+	}
+	if n, ok := ask().Proto("sctp"); n != 132 || !ok {
+		t.Errorf("Proto = %d, %v", n, ok)
+	}
+	if p, ok := ask().Network("lab"); p.String() != "10.1.0.0/16" || !ok {
+		t.Errorf("Network = %v, %v", p, ok)
+	}
+}
+
+func TestAccount(t *testing.T) {
+	t.Parallel()
+	db := testDB()
+	want := Account{Name: "ann", UID: 1001, GID: 2001, Home: "/home/ann"}
+	for _, key := range []string{"ann", "1001"} {
+		if got, err := db.Account(key); got != want || err != nil {
+			t.Errorf("Account(%q) = %+v, %v, want %+v", key, got, err, want)
+		}
+	}
+	if got, err := db.Account("four"); got != (Account{Name: "four", UID: 1006, GID: 2101}) || err != nil {
+		t.Errorf("Account of a line with four fields = %+v, %v", got, err)
+	}
+	for _, key := range []string{"none", "short", "minus", "minusgid", "letters"} {
+		if got, err := db.Account(key); err == nil {
+			t.Errorf("Account(%q) = %+v, want an error", key, got)
+		}
+	}
+}
+
+// The prefix of a network is as long as its octets that are not zeros at the end.
+func TestNetwork(t *testing.T) {
+	t.Parallel()
+	db := testDB()
+	for name, want := range map[string]string{
+		"default": "0.0.0.0/0", "loop": "127.0.0.0/8", "lan": "10.0.5.0/24", "short": "10.1.0.0/16", "one": "192.0.2.7/32",
+		"alias": "10.0.5.0/24", "long": "", "big": "", "letters": "", "none": "",
+	} {
+		p, ok := db.Network(name)
+		if ok != (want != "") || ok && p.String() != want {
+			t.Errorf("Network(%q) = %v, %v, want %q", name, p, ok, want)
+		}
+	}
+}
+
+// A user may be there whom a file that cannot be read does not tell.
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	db := &DB{Dir: t.TempDir()}
+	if err := os.Mkdir(db.Dir+"/passwd", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := db.Account("ann"); err == nil || errors.Is(err, ErrNoUser) {
+		t.Errorf("Account = %v, %v, want what is wrong with the file", a, err)
 	}
 }
 
