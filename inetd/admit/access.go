@@ -139,11 +139,11 @@ func (p *prefixes) find(a netip.Addr) match {
 
 func (a *Access) findName(name string) match {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	if r, ok := a.names[name]; ok && name != "" && name[0] != '.' {
+	if r, ok := a.names[name]; ok {
 		return match{r, fitOne}
 	}
 	for i := range len(name) {
-		if name[i] == '.' && i > 0 {
+		if name[i] == '.' {
 			if r, ok := a.names[name[i:]]; ok {
 				return match{r, fitGroup}
 			}
@@ -154,12 +154,7 @@ func (a *Access) findName(name string) match {
 
 // better is the one of two matches that decides.
 func better(addr, name match) match {
-	switch {
-	case addr.fit > name.fit:
-		return addr
-	case name.fit > addr.fit:
-		return name
-	case addr.refuse:
+	if addr.fit > name.fit || addr.fit == name.fit && addr.refuse {
 		return addr
 	}
 	return name
@@ -229,8 +224,7 @@ func (a *Access) findAddr(addr netip.Addr) match {
 }
 
 func (a *Access) decide(m match) Decision {
-	switch {
-	case m.fit == fitNot && a.only, m.fit != fitNot && m.refuse:
+	if m.refuse || m.fit == fitNot && a.only {
 		return Decision{Refused, m.pattern}
 	}
 	return Decision{Allowed, m.pattern}

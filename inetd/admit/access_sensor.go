@@ -24,7 +24,7 @@ func (t *Trapped) Add(now time.Time, src netip.Addr, d time.Duration) bool {
 	if d == 0 || !src.IsValid() {
 		return true
 	}
-	k := Source(src.Unmap().WithZone(""))
+	k := Source(src)
 	old, there := t.until[k]
 	if !there && len(t.until) >= maxTrapped && !t.sweep(now) {
 		return false
@@ -47,7 +47,7 @@ func (t *Trapped) Has(now time.Time, src netip.Addr) bool {
 	if len(t.until) == 0 || !src.IsValid() {
 		return false
 	}
-	k := Source(src.Unmap().WithZone(""))
+	k := Source(src)
 	end, ok := t.until[k]
 	if ok && !end.IsZero() && !now.Before(end) {
 		delete(t.until, k)

@@ -65,8 +65,8 @@ func (s *State) SetLimits(l conf.Limits) (anew bool) {
 
 // Count tells of a server that was admitted before SetLimits asked for it.
 func (s *State) Count(src netip.Addr) {
-	if src = src.Unmap().WithZone(""); src.IsValid() && limited(s.limits) {
-		s.sources.of(src, s.limits).running++
+	if src.IsValid() && limited(s.limits) {
+		s.sources.of(src).running++
 	}
 }
 
@@ -101,7 +101,7 @@ func (s *State) Free(src netip.Addr) {
 	if s.asked[src]--; s.asked[src] == 0 {
 		delete(s.asked, src)
 	}
-	s.sources.done(src.Unmap().WithZone(""))
+	s.sources.done(src)
 }
 
 // Running is how many servers have been admitted and are not Done.
@@ -111,7 +111,6 @@ func (s *State) Running() int { return s.running }
 // is no one client (a wait service, a unix-domain socket). What is admitted
 // counts until Done.
 func (s *State) Start(now time.Time, src netip.Addr) Verdict {
-	src = src.Unmap().WithZone("")
 	if s.zero.IsZero() {
 		s.zero = now
 	}
@@ -136,7 +135,7 @@ func (s *State) Start(now time.Time, src netip.Addr) Verdict {
 // Done tells that a server which was admitted for src has ended.
 func (s *State) Done(src netip.Addr) {
 	s.running--
-	s.sources.done(src.Unmap().WithZone(""))
+	s.sources.done(src)
 }
 
 // Forgive forgets the starts, so that a service which rests can begin anew.
@@ -160,7 +159,7 @@ func (r *ring) full(at time.Duration) bool {
 
 // add notes a start; the caller has asked full.
 func (r *ring) add(at time.Duration) {
-	if len(r.times) == 0 || len(r.times) < r.limit && at-r.times[r.next] < Window {
+	if len(r.times) == 0 || at-r.times[r.next] < Window {
 		if r.next == 0 {
 			r.times = append(r.times, at)
 			return

@@ -73,7 +73,7 @@ func (t *sources) add(at time.Duration, src netip.Addr, l conf.Limits) {
 	if !limited(l) || !src.IsValid() {
 		return
 	}
-	e := t.of(src, l)
+	e := t.of(src)
 	if l.SourceRate > 0 {
 		e.starts.add(at)
 	}
@@ -81,22 +81,19 @@ func (t *sources) add(at time.Duration, src netip.Addr, l conf.Limits) {
 }
 
 // of is the client's place in the table.
-func (t *sources) of(src netip.Addr, l conf.Limits) *source {
+func (t *sources) of(src netip.Addr) *source {
 	e := t.byAddr[Source(src)]
 	if e == nil {
 		if t.byAddr == nil {
 			t.byAddr = make(map[netip.Addr]*source)
 		}
-		e = &source{starts: ring{limit: max(int(l.SourceRate), 0)}}
+		e = new(source)
 		t.byAddr[Source(src)] = e
 	}
 	return e
 }
 
 func (t *sources) done(src netip.Addr) {
-	if !src.IsValid() {
-		return
-	}
 	e := t.byAddr[Source(src)]
 	if e == nil {
 		return
@@ -129,10 +126,7 @@ func (e *source) idle(at time.Duration) bool {
 }
 
 func (t *sources) forgive() {
-	for k, e := range t.byAddr {
+	for _, e := range t.byAddr {
 		e.starts.clear()
-		if e.running == 0 {
-			delete(t.byAddr, k)
-		}
 	}
 }
