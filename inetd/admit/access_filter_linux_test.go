@@ -66,11 +66,14 @@ func TestFilterInKernel(t *testing.T) {
 		}
 		defer l.Close()
 		attach(t, l.(*net.TCPListener), prog)
-		to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), l.Addr().(*net.TCPAddr).AddrPort().Port()).String()
 		for _, tt := range []struct {
-			from string
-			want bool
-		}{{"127.0.0.1", true}, {"127.0.0.2", false}} {
+			from, to string
+			want     bool
+		}{{"127.0.0.1", "127.0.0.1", true}, {"127.0.0.2", "127.0.0.1", false}, {"::1", "::1", true}} {
+			if tt.to == "::1" && listen != "[::]:0" {
+				continue
+			}
+			to := netip.AddrPortFrom(netip.MustParseAddr(tt.to), l.Addr().(*net.TCPAddr).AddrPort().Port()).String()
 			d := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(local(tt.from)), Timeout: 10 * time.Second}
 			if !tt.want {
 				d.Timeout = 300 * time.Millisecond // a SYN that is dropped is not answered

@@ -56,10 +56,10 @@ func TestFilterAgainstCheck(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	addr := func() netip.Addr {
 		if r.IntN(2) == 0 {
-			return netip.AddrFrom4([4]byte{10, byte(r.IntN(2)), byte(r.IntN(2)), byte(r.IntN(4))})
+			return netip.AddrFrom4([4]byte{10 + byte(0x80*r.IntN(2)), byte(r.IntN(2)), byte(r.IntN(2)), byte(r.IntN(4))})
 		}
 		var b [16]byte
-		b[0], b[5], b[9], b[15] = byte(0x20*r.IntN(2)), byte(r.IntN(2)), byte(r.IntN(2)), byte(r.IntN(3))
+		b[0], b[4], b[9], b[15] = byte(0x20*r.IntN(2)), byte(0x81*r.IntN(2)), byte(r.IntN(2)), byte(r.IntN(3))
 		return netip.AddrFrom16(b)
 	}
 	list := func() (ps []conf.Pattern) {

@@ -60,6 +60,10 @@ func TestAccessByAddress(t *testing.T) {
 		{"fe80::/10 !", "fe80::1%eth0", Allowed, "only_from fe80::/10"},
 		{"10.0.0.0/8 !", "::ffff:10.1.2.3", Allowed, "only_from 10.0.0.0/8"},
 		{"::ffff:10.0.0.0/104 !", "10.1.2.3", Allowed, "only_from ::ffff:10.0.0.0/104"},
+		{"::ffff:10.0.0.0/104 !", "10.128.2.3", Allowed, "only_from ::ffff:10.0.0.0/104"},
+		{"::ffff:10.0.0.0/104 !", "11.1.2.3", Refused, "only_from"},
+		{"::ffff:0.0.0.0/96 !", "10.1.2.3", Allowed, "only_from ::ffff:0.0.0.0/96"},
+		{"::ffff:0.0.0.0/95 !", "10.1.2.3", Allowed, "only_from ::ffff:0.0.0.0/95"},
 		{"0.0.0.0/0 !", "2001:db8::1", Refused, "only_from"},
 		{"::/0 !", "10.1.2.3", Allowed, "only_from ::/0"},
 		{"- ! ::/0", "10.1.2.3", Refused, "no_access ::/0"},
@@ -86,6 +90,8 @@ func TestAccessByName(t *testing.T) {
 		{"host.example.com !", "10.0.0.1", "HOST.Example.COM.", AskName, Allowed, "only_from host.example.com"},
 		{"host.example.com !", "10.0.0.1", "other.example.com", AskName, Refused, "only_from"},
 		{"host.example.com !", "10.0.0.1", "", AskName, Refused, "only_from"},
+		{"example.com !", "10.0.0.1", "host.example.com", AskName, Refused, "only_from"},
+		{"example.com !", "10.0.0.1", "badexample.com", AskName, Refused, "only_from"},
 		{".example.com !", "10.0.0.1", "a.b.example.com", AskName, Allowed, "only_from .example.com"},
 		{".example.com !", "10.0.0.1", "example.com", AskName, Refused, "only_from"},
 		{".example.com !", "10.0.0.1", "badexample.com", AskName, Refused, "only_from"},
@@ -289,7 +295,7 @@ func TestTrapped(t *testing.T) {
 }
 
 // TestTrappedIsBounded: more clients than there is room for are not kept, and
-// there is room again when their time is over.
+// there is room again when their time is over, of those whose time ever is.
 func TestTrappedIsBounded(t *testing.T) {
 	t.Parallel()
 	var tr Trapped
@@ -303,8 +309,10 @@ func TestTrappedIsBounded(t *testing.T) {
 	if len(tr.until) != maxTrapped {
 		t.Errorf("%d clients are kept, want %d", len(tr.until), maxTrapped)
 	}
-	if !tr.Add(now.Add(time.Hour), addr(1<<20), time.Minute) || len(tr.until) != 1 {
-		t.Errorf("an hour later %d clients are kept, want 1", len(tr.until))
+	tr.Add(now, addr(0), conf.Forever)
+	now = now.Add(time.Hour)
+	if !tr.Add(now, addr(1<<20), time.Minute) || len(tr.until) != 2 || !tr.Has(now, addr(0)) {
+		t.Errorf("an hour later %d clients are kept, want the new one and the one that is for ever", len(tr.until))
 	}
 }
 

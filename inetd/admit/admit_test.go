@@ -108,7 +108,9 @@ func TestZeroes(t *testing.T) {
 		want   Verdict
 	}{
 		{conf.Limits{Rate: conf.Never}, Looping},
+		{conf.Limits{Children: conf.Never}, Full},
 		{conf.Limits{SourceRate: conf.Never}, SourceRate},
+		{conf.Limits{SourceChildren: conf.Never}, SourceFull},
 	} {
 		if got := state(tt.limits).Start(now.Time, peer); got != tt.want {
 			t.Errorf("Start with %+v = %v, want %v", tt.limits, got, tt.want)
@@ -360,6 +362,17 @@ func TestLimitComesLater(t *testing.T) {
 	if got := s.Start(now.Time, peer); got != SourceFull {
 		t.Errorf("second start = %v, want source full", got)
 	}
+	// One that goes and comes again counts its servers once.
+	s.SetLimits(unlimited)
+	if !s.SetLimits(conf.Limits{SourceChildren: 2}.Or(unlimited)) {
+		t.Error("SetLimits does not ask for the servers that run, the second time")
+	}
+	s.Count(peer)
+	for i, want := range []Verdict{Admit, SourceFull} {
+		if got := s.Start(now.Time, peer); got != want {
+			t.Errorf("start %d beside a server from before two reloads = %v, want %v", i+1, got, want)
+		}
+	}
 }
 
 func address(i int) netip.Addr {
@@ -395,6 +408,30 @@ func TestTableIsBounded(t *testing.T) {
 	if n := len(s.sources.byAddr); n > 1 {
 		t.Errorf("table has %d clients a minute later, want one", n)
 	}
+}
+
+// A sweep forgets nobody who counts: not the clients whose servers have run for
+// longer than a minute, and not those who came before it.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	s, now := state(conf.Limits{SourceRate: 2, SourceChildren: 1}), newClock()
+	server, recent, other := address(1), address(2), address(3)
+	start := func(src netip.Addr, want Verdict) {
+		t.Helper()
+		if got := s.Start(now.Time, src); got != want {
+			t.Errorf("Start = %v, want %v", got, want)
+		}
+	}
+	start(server, Admit)
+	now.add(Window - 1)
+	for range 2 {
+		start(recent, Admit)
+		s.Done(recent)
+	}
+	now.add(Window / 2)
+	start(other, Admit)
+	start(server, SourceFull)
+	start(recent, SourceRate)
 }
 
 // Clients that only count while their servers run leave nothing behind.
@@ -458,6 +495,9 @@ func TestKeepSource(t *testing.T) {
 		t.Error("Crowded at the start")
 	}
 	s.Keep(a)
+	if s.Crowded(a) {
+		t.Error("Crowded with one kept place of two")
+	}
 	if got := s.Start(now, b); got != Admit {
 		t.Errorf("Start beside a kept place = %v", got)
 	}
@@ -493,5 +533,35 @@ func TestKeepBeforeLimits(t *testing.T) {
 	s.Free(a)
 	if got := s.Start(now, a); got != SourceFull {
 		t.Errorf("Start beside the one server that may run = %v", got)
+	}
+}
+
+// The places that count are those that are still kept, each for its client and
+// once, however often limits are set.
+func TestKeepAndLimits(t *testing.T) {
+	t.Parallel()
+	on := conf.Limits{SourceChildren: 2}.Or(unlimited)
+	s := state(unlimited)
+	for range 3 {
+		s.Keep(address(1))
+	}
+	s.Keep(address(2))
+	s.Keep(address(2))
+	s.Keep(address(3))
+	s.Free(address(1))
+	s.Free(address(2))
+	s.Free(address(3))
+	s.SetLimits(on)
+	s.SetLimits(on)
+	for i, want := range []bool{true, false, false} {
+		if got := s.Crowded(address(1 + i)); got != want {
+			t.Errorf("Crowded of client %d = %v, want %v", 1+i, got, want)
+		}
+	}
+	s.Free(address(1))
+	s.Free(address(1))
+	s.Free(address(2))
+	if len(s.asked)+len(s.sources.byAddr)+s.kept != 0 {
+		t.Errorf("%v, %v and %d places are kept at the end", s.asked, s.sources.byAddr, s.kept)
 	}
 }
