@@ -53,6 +53,8 @@ func TestKeys(t *testing.T) {
 	add(func(s *Service) { s.Mux = MuxSelf })
 	add(func(s *Service) { s.RPC = &RPC{Low: 1, High: 1} })
 	add(func(s *Service) { s.RPC = &RPC{Low: 2, High: 2} })
+	add(func(s *Service) { s.Xinetd = &Xinetd{ID: "other"} })
+	add(func(s *Service) { s.Xinetd = &Xinetd{ID: s.Name, Unlisted: true} })
 	keys := make(map[string]Service)
 	for _, s := range all {
 		if other, ok := keys[s.Key()]; ok {
@@ -127,6 +129,7 @@ func TestClashes(t *testing.T) {
 	family := func(f Family) func(s *Service) { return func(s *Service) { s.Family = f } }
 	udp := func(s *Service) { s.Proto, s.Socktype = "udp", Dgram }
 	mux := func(s *Service) { s.Mux = MuxSelf }
+	off := func(s *Service) { s.Off = true }
 	for _, tt := range []struct {
 		in   []*Service
 		want []string // warnings
@@ -152,6 +155,10 @@ func TestClashes(t *testing.T) {
 		{[]*Service{svc("f", 1, "ftp", 21, hosts("a", "b")), svc("f", 2, "21", 21, hosts("b", "c"))}, []string{"f:2: warning: b,c:21/tcp: port clash with a,b:ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
 		{[]*Service{svc("f", 1, "x", 0, mux), svc("f", 2, "x", 0, func(s *Service) { mux(s); s.Family = V4; s.Hosts = []string{"a"} })}, []string{"f:2: warning: a:tcpmux/x: duplicate of line 1, which is replaced"}, []int{2}},
 		{[]*Service{svc("f", 1, "x", 0, mux), svc("f", 2, "y", 0, mux)}, nil, []int{1, 2}},
+		{[]*Service{svc("f", 1, "ftp", 21, family(V4)), svc("f", 2, "21", 21, family(V4))}, []string{"f:2: warning: 21/tcp: port clash with ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
+		{[]*Service{svc("f", 1, "ftp", 21, family(V6)), svc("f", 2, "21", 21, family(V6))}, []string{"f:2: warning: 21/tcp: port clash with ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
+		{[]*Service{svc("f", 1, "ftp", 21, nil), svc("f", 2, "ftp", 21, off), svc("f", 3, "21", 21, off)}, nil, []int{1, 2, 3}},
+		{[]*Service{svc("f", 1, "ftp", 21, off), svc("f", 2, "ftp", 21, nil)}, nil, []int{1, 2}},
 	} {
 		var l ErrorList
 		var got []string
@@ -168,6 +175,54 @@ func TestClashes(t *testing.T) {
 		}
 		if !slices.Equal(got, tt.want) || !slices.Equal(kept, tt.kept) {
 			t.Errorf("Clashes(%s) = %q, lines %v, want %q, %v", strings.Join(what, ", "), got, kept, tt.want, tt.kept)
+		}
+	}
+}
+
+// Of a tcp line and a tcp6 line of one port the first is for IPv4, whichever
+// comes first.
+func TestClashesFamilies(t *testing.T) {
+	for _, in := range [][2]Family{{Both, V6}, {V6, Both}} {
+		var l ErrorList
+		var got []Family
+		for _, s := range Clashes([]*Service{
+			{Name: "ftp", Port: 21, Socktype: Stream, Proto: "tcp", Family: in[0]},
+			{Name: "ftp", Port: 21, Socktype: Stream, Proto: "tcp", Family: in[1]},
+		}, &l) {
+			got = append(got, s.Family)
+		}
+		slices.Sort(got)
+		if want := []Family{V4, V6}; !slices.Equal(got, want) || len(l) > 0 {
+			t.Errorf("Clashes of the families %v leaves %v, %v, want %v", in, got, l, want)
+		}
+	}
+}
+
+func TestAccessEqual(t *testing.T) {
+	a, b := []Pattern{{Name: "a"}}, []Pattern{{Name: "b"}}
+	all := []Access{{}, {OnlyGiven: true}, {OnlyGiven: true, Only: a}, {OnlyGiven: true, Only: b}, {No: a}, {No: b}}
+	for i := range all {
+		for j := range all {
+			if got := all[i].Equal(&all[j]); got != (i == j) {
+				t.Errorf("%v and %v are equal = %v", all[i], all[j], got)
+			}
+		}
+	}
+}
+
+func TestByAddress(t *testing.T) {
+	for _, tt := range []struct {
+		s    Service
+		want bool
+	}{
+		{Service{Socktype: Stream}, false},
+		{Service{Socktype: Dgram}, false},
+		{Service{Socktype: Stream, Internal: "echo"}, false},
+		{Service{Socktype: Dgram, Internal: "echo"}, true},
+		{Service{Socktype: Stream, Wait: true}, true},
+	} {
+		if got := tt.s.ByAddress(); got != tt.want {
+			t.Errorf("ByAddress of %+v = %v, want %v", tt.s, got, tt.want)
 		}
 	}
 }

@@ -243,6 +243,8 @@ func TestProblems(t *testing.T) {
 		{"tcpmux/+Help stream tcp nowait root /bin/cat\n", []string{"1:1: warning: service: tcpmux answers help itself, so nobody reaches this service"}, 1},
 		{"tcpmux/echo stream tcp nowait root internal\n", []string{"1:1: warning: service: an internal service does not say the + that clients of tcpmux wait for: write tcpmux/+echo"}, 1},
 		{"tcpmux/+echo stream tcp nowait root internal\n", nil, 1},
+		{"/run/x seqpacket unix wait root /bin/cat\n", nil, 1},
+		{"rstatd/1000000-1000003 dgram rpc/udp wait root /bin/cat\n", nil, 1},
 		{"tcpmux/x stream tcp wait root /bin/cat\n", []string{"1:21: warning: wait/nowait: a tcpmux service is always nowait"}, 1},
 
 		// Users.

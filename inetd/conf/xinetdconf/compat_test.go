@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"inetd/inetd/conf"
 )
@@ -68,6 +69,49 @@ func TestCompat(t *testing.T) {
 		}
 		if !ok {
 			t.Errorf("%q: errors\n%v\nwant\n%s", tt.text, errs, strings.Join(tt.errs, "\n"))
+		}
+	}
+}
+
+// What the defaults say of clients is not for services of inetd.conf, their limits
+// are, and a service that waits has one socket.
+func TestCompatDefaults(t *testing.T) {
+	const text = "defaults\n{\nonly_from = 10.0.0.1\naccess_times = 8:00-9:00\ninstances = 3\nper_source = 2\ncps = 7 3\n%s}\n"
+	service := func(change func(*conf.Service)) *conf.Service {
+		s := &conf.Service{Pos: conf.Pos{File: "c", Line: 7}, Name: "smtp", Socktype: conf.Stream, Proto: "tcp", Port: 25, User: "root", Program: "/bin/cat", Args: []string{"cat"}}
+		change(s)
+		return s
+	}
+	all := conf.Limits{Rate: conf.Unlimited, Children: 3, SourceRate: conf.Unlimited, SourceChildren: 2, Refuse: true, CPS: conf.CPS{Rate: 7, Wait: 3 * time.Second}}
+	unpaused, one := all, all
+	unpaused.CPS = conf.CPS{}
+	one.Children, one.SourceChildren = conf.Unlimited, conf.Unlimited
+	for _, tt := range []struct {
+		defaults string
+		change   func(*conf.Service)
+		limits   conf.Limits
+		unlisted bool
+		family   conf.Family
+	}{
+		{"", func(*conf.Service) {}, all, false, conf.Both},
+		{"bind = ::\n", func(*conf.Service) {}, all, false, conf.Both},
+		{"", func(s *conf.Service) { s.Name = "2525" }, all, true, conf.Both},
+		{"", func(s *conf.Service) { s.Mux = conf.MuxPlus }, all, true, conf.Both},
+		{"", func(s *conf.Service) { s.Limits.Rate = conf.Unlimited }, unpaused, false, conf.Both},
+		{"", func(s *conf.Service) { s.Wait = true }, one, false, conf.Mapped},
+		{"", func(s *conf.Service) { s.Wait, s.Family = true, conf.V4 }, one, false, conf.V4},
+		{"", func(s *conf.Service) { s.Wait, s.RPC = true, &conf.RPC{Low: 1, High: 1} }, one, false, conf.Both},
+	} {
+		list, errs := Parse("x", fmt.Appendf(nil, text, tt.defaults), testEnv(t), Source{}, service(tt.change))
+		if len(list) != 1 {
+			t.Fatalf("services %v, errors %v", list, errs)
+		}
+		s, x := list[0], list[0].Xinetd
+		if x.Access.Patterns() || x.Times != nil || !x.Groups || x.ID != s.Name || x.Unlisted != tt.unlisted {
+			t.Errorf("%s has the clients %v, times %v, groups %v, id %q, unlisted %v", s.Label(), x.Access, x.Times, x.Groups, x.ID, x.Unlisted)
+		}
+		if s.Limits != tt.limits || s.Family != tt.family || len(s.Hosts) > 0 {
+			t.Errorf("%s has the limits %+v, family %v, hosts %q, want %+v, %v", s.Label(), s.Limits, s.Family, s.Hosts, tt.limits, tt.family)
 		}
 	}
 }

@@ -342,7 +342,14 @@ func TestErrors(t *testing.T) {
 		{"hard below soft", entry("telnet", "log_type = FILE /x 5M 1M"), "x:7:24: log_type: the hard limit is below the soft one\n", ""},
 		{"what to log", entry("telnet", "log_on_failure = PID"), "x:7:19: log_on_failure: \"PID\": expected some of HOST USERID ATTEMPT\n", ""},
 		{"access times", entry("telnet", "access_times = 8:00-25:00"), "x:7:17: access_times: \"8:00-25:00\": expected HOUR:MINUTE-HOUR:MINUTE, from 0:00 to 24:00\n", ""},
+		{"access times", entry("telnet", "access_times = 8:00-24:01"), "x:7:17: access_times: \"8:00-24:01\": expected HOUR:MINUTE-HOUR:MINUTE, from 0:00 to 24:00\n", ""},
+		{"access times", entry("telnet", "access_times = 24:00-8:00"), "x:7:17: access_times: \"24:00-8:00\": expected HOUR:MINUTE-HOUR:MINUTE, from 0:00 to 24:00\n", ""},
+		{"access times", entry("telnet", "access_times = 8:60-9:00"), "x:7:17: access_times: \"8:60-9:00\": expected HOUR:MINUTE-HOUR:MINUTE, from 0:00 to 24:00\n", ""},
+		{"access times", entry("telnet", "access_times = 8-9:00"), "x:7:17: access_times: \"8-9:00\": expected HOUR:MINUTE-HOUR:MINUTE, from 0:00 to 24:00\n", ""},
+		{"access times", entry("telnet", "access_times = 8:00"), "x:7:17: access_times: \"8:00\": expected HOUR:MINUTE-HOUR:MINUTE, from 0:00 to 24:00\n", ""},
+		{"access times", entry("telnet", "access_times = 008:00-9:00"), "x:7:17: access_times: \"008:00-9:00\": expected HOUR:MINUTE-HOUR:MINUTE, from 0:00 to 24:00\n", ""},
 		{"access times of no length", entry("telnet", "access_times = 8:00-8:00"), "x:7:17: access_times: \"8:00-8:00\" begins when it ends; all day is 0:00-24:00\n", ""},
+		{"days", entry("telnet", "access_times = Mon-Fry/8:00-9:00"), "x:7:17: access_times: \"Mon-Fry/8:00-9:00\": expected days such as Mon-Fri or Sat,Sun before the /\n", ""},
 		{"days", entry("telnet", "access_times = Mo-Fr/8:00-9:00"), "x:7:17: access_times: \"Mo-Fr/8:00-9:00\": expected days such as Mon-Fri or Sat,Sun before the /\n", ""},
 
 		{"commas", entry("telnet", "only_from = 10.0.0.1,10.0.0.2"), "x:7:14: only_from: \"10.0.0.1,10.0.0.2\": blanks stand between addresses, not commas\n", ""},
@@ -350,6 +357,14 @@ func TestErrors(t *testing.T) {
 		{"length", entry("telnet", "no_access = 10.0.0.0/33"), "x:7:14: no_access: \"10.0.0.0/33\": expected a number from 0 to 32 after the /\n", ""},
 		{"mask", entry("telnet", "no_access = 10.0.0.0/255.0.255.0"), "x:7:14: no_access: \"10.0.0.0/255.0.255.0\": expected a number from 0 to 32 after the /\n", ""},
 		{"factors", entry("telnet", "no_access = 10.{0,256}"), "x:7:14: no_access: \"10.{0,256}\": expected numbers up to 255 with dots between and at the end several of them in braces, as in 10.1.{2,3}\n", ""},
+		{"address of a network", entry("telnet", "only_from = lan/0"), "x:7:14: only_from: \"lan/0\": expected an address before the /\n", ""},
+		{"address of a network", entry("telnet", "only_from = fe80::1%lo/64"), "x:7:14: only_from: \"fe80::1%lo/64\": expected an address before the /\n", ""},
+		{"mask", entry("telnet", "no_access = 10.0.0.0/ffff::"), "x:7:14: no_access: \"10.0.0.0/ffff::\": expected a number from 0 to 32 after the /\n", ""},
+		{"factors", entry("telnet", "no_access = 10.1.{2"), "x:7:14: no_access: \"10.1.{2\": expected numbers up to 255 with dots between and at the end several of them in braces, as in 10.1.{2,3}\n", ""},
+		{"factors", entry("telnet", "no_access = 10.1{2,3}"), "x:7:14: no_access: \"10.1{2,3}\": expected numbers up to 255 with dots between and at the end several of them in braces, as in 10.1.{2,3}\n", ""},
+		{"factors", entry("telnet", "no_access = 10.x.{2}"), "x:7:14: no_access: \"10.x.{2}\": expected numbers up to 255 with dots between and at the end several of them in braces, as in 10.1.{2,3}\n", ""},
+		{"factors", entry("telnet", "no_access = 10.1.2.3.{4}"), "x:7:14: no_access: \"10.1.2.3.{4}\": expected numbers up to 255 with dots between and at the end several of them in braces, as in 10.1.{2,3}\n", ""},
+		{"host", entry("telnet", "no_access = bad..host"), "x:7:14: no_access: \"bad..host\" is not an address, network, host name or domain\n", ""},
 		{"host", entry("telnet", "no_access = bad_!host"), "x:7:14: no_access: \"bad_!host\" is not an address, network, host name or domain\n", ""},
 		{"zone", entry("telnet", "no_access = fe80::1%lo"), "x:7:14: no_access: \"fe80::1%lo\": an address with a zone fits nobody\n", ""},
 		{"nobody", entry("telnet", "no_access = ::"), "x:7:14: no_access: \"::\" is nobody's address: ::/0 is every IPv6 address\n", ""},
@@ -379,6 +394,7 @@ func TestErrors(t *testing.T) {
 		{"internal and redirected", entry("telnet", "type = INTERNAL", "redirect = 10.0.0.1 23"), "x:8:13: redirect: an internal service cannot be redirected\n", ""},
 		{"redirected to nowhere", entry("telnet", "redirect = 10.0.0 0"), "x:7:13: redirect: \"10.0.0\" is neither an address nor a host name\nx:7:20: redirect: \"0\" is neither a port from 1 to 65535 nor in services(5) for tcp\n", ""},
 		{"NAMEINARGS without args", entry("telnet", "flags = NAMEINARGS"), "x:7:10: flags: NAMEINARGS: there are no server_args to name the program\n", ""},
+		{"IDONLY of a service that waits", "service telnet\n{\nsocket_type = stream\nwait = yes\nuser = root\nserver = /bin/cat\nflags = IDONLY\n}\n", "x:7:9: flags: IDONLY: only a tcp service that does not wait can ask who its client is\n", ""},
 		{"IDONLY for datagrams", "service tftp\n{\nprotocol = udp\nwait = yes\nuser = root\nserver = /bin/cat\nflags = IDONLY\n}\n", "x:7:9: flags: IDONLY: only a tcp service that does not wait can ask who its client is\n", ""},
 	}
 	for _, tt := range tests {
@@ -490,6 +506,7 @@ func TestLists(t *testing.T) {
 		{"only_from = 10.0.0.{1,2,3}", "only_from -= 10.0.0.{1,3}", "[10.0.0.2]"},
 		{"only_from = 0.0.0.0", "", "[0.0.0.0/0 ::/0]"},
 		{"only_from = localhost", "", "[127.0.0.1 ::1]"},
+		{"only_from = 10.1.2.0/255.255.255.0 10.1.2.128/255.255.255.128 ::ffff:0.0.0.0/96 ::/95", "", "[10.1.2.0/24 10.1.2.128/25 0.0.0.0/0 ::/95]"},
 		{"only_from = 10.1.0.0 10.1.2.0/24 10.1.0.0/255.255.0.0 192.168.{1,2} ::ffff:10.0.0.9 ::ffff:10.0.0.0/104", "", "[10.1.0.0/16 10.1.2.0/24 10.1.0.0/16 192.168.1.0/24 192.168.2.0/24 10.0.0.9 10.0.0.0/8]"},
 	}
 	for _, tt := range tests {
