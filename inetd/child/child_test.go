@@ -154,6 +154,11 @@ func TestSocket(t *testing.T) {
 
 func TestStartErrors(t *testing.T) {
 	dir := t.TempDir()
+	open := func() int {
+		fds, _ := os.ReadDir("/dev/fd")
+		return len(fds)
+	}
+	before := open()
 	file := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), mode); err != nil {
@@ -174,6 +179,9 @@ func TestStartErrors(t *testing.T) {
 		}
 	}
 	// Nothing is left of them.
+	if after := open(); after > before {
+		t.Errorf("%d descriptors are open, and %d before", after, before)
+	}
 	if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err != unix.ECHILD {
 		t.Errorf("wait4 = %v, want %v", err, unix.ECHILD)
 	}

@@ -151,7 +151,8 @@ func TestGroupsDenied(t *testing.T) {
 }
 
 // Nobody's server is not started as root where the kernel only says that it has
-// become nobody's, and where it does not say who is who nothing is.
+// become nobody's, or that it may not, and where it does not say who is who
+// nothing is.
 func TestIdentityFaked(t *testing.T) {
 	needRoot(t)
 	gid := os.Getegid()
@@ -166,6 +167,9 @@ func TestIdentityFaked(t *testing.T) {
 			{4711, 42, answers{unix.SYS_SETGID: 0}},
 			{4711, gid, answers{unix.SYS_SETUID: 0}},
 			{0, 42, answers{unix.SYS_SETGID: 0}},
+			{4711, 42, answers{unix.SYS_SETGID: unix.EPERM}},
+			{4711, 42, answers{unix.SYS_SETUID: unix.EPERM}},
+			{4711, 42, answers{unix.SYS_GETGROUPS: unix.EPERM}},
 		} {
 			a := maps.Clone(way.filter)
 			maps.Copy(a, tt.a)
