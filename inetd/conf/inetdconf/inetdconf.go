@@ -125,11 +125,10 @@ func (p *parser) switchedOff(l line) {
 	l.col += len(offMark)
 	l.text = l.text[len(offMark):]
 	errs, hosts := len(p.errs), p.hosts
-	p.bad = false
-	if words := p.split(l); !p.bad && len(words) > 0 {
+	if words := p.split(l); len(words) > 0 {
 		p.asOff(words[0], func() { p.positional(words) })
 	}
-	p.bad, p.hosts, p.errs = false, hosts, p.errs[:errs]
+	p.hosts, p.errs = hosts, p.errs[:errs]
 }
 
 // asOff has an entry read that is switched off. Nothing is asked of the machine
