@@ -326,6 +326,7 @@ func TestProblems(t *testing.T) {
 			"1:53: warning: the quote ' within a word is taken as it stands: NetBSD and GNU take it for one"}, 1},
 		{"ftp stream tcp nowait root /bin/echo echo 'a'b\"\"' 'x''y'\n", []string{
 			"1:47: warning: the quote \" within a word is taken as it stands: NetBSD and GNU take it for one"}, 1},
+		{"ftp stream tcp nowait root /bin/cat\n a\x00b\nssh stream tcp nowait root /bin/cat\n", []string{"2:2: a word has a NUL byte in it"}, 1},
 		{"ftp stream tcp nowait root /bin/cat a\x00b\n", []string{"1:37: a word has a NUL byte in it"}, 0},
 		{"#@ in ipsec esp\n#@\n", []string{"1:1: warning: IPsec policies are not supported here; the line is ignored"}, 0},
 		{".include\n", []string{"1:1: .include takes one file name or pattern"}, 0},
@@ -402,6 +403,49 @@ func TestHosts(t *testing.T) {
 			}
 		} else if err != nil || strings.Join(got, " ") != tt.want {
 			t.Errorf("Hosts(%s) = %q, %v, want %s", tt.text, got, err, tt.want)
+		}
+	}
+}
+
+// A file that is included and cannot be read is an error, which keeps what it had
+// in service, and nothing is read in a circle.
+func TestIncludeErrors(t *testing.T) {
+	const ssh = "ssh stream tcp nowait root /bin/cat\n"
+	found := func(string) ([]string, error) { return []string{"/d/x"}, nil }
+	for _, tt := range []struct {
+		src  Source
+		want string
+	}{
+		{Source{ReadFile: noFile, Glob: found}, "/d/f:1:10: .include: open /d/x: file does not exist"},
+		{Source{ReadFile: noFile, Glob: filepath.Glob}, "/d/f:1:10: .include: syntax error in pattern"},
+		{Source{ReadFile: func(string) ([]byte, error) { return []byte(".include f\n"), nil }, Glob: func(p string) ([]string, error) {
+			if p == "/d/f" {
+				return []string{p}, nil
+			}
+			return found(p)
+		}}, "/d/x:1:10: .include: /d/f includes itself"},
+	} {
+		services, errs := Parse("/d/f", []byte(".include [\n"+ssh), env, tt.src)
+		if len(errs) != 1 || errs[0].Error() != tt.want || errs.Errors() != 1 || len(services) != 1 {
+			t.Errorf("services %v, errors %v, want the one besides and %s", services, errs, tt.want)
+		}
+	}
+}
+
+// Who may connect to a unix-domain socket.
+func TestUnix(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		want conf.Unix
+	}{
+		{"/run/x", conf.Unix{Mode: 0o666}},
+		{":ann:staff:640:/run/x", conf.Unix{User: "ann", Group: "staff", Mode: 0o640}},
+		{":::777:/run/x", conf.Unix{Mode: 0o777}},
+		{":ann:::/run/x", conf.Unix{User: "ann", Mode: 0o200}},
+	} {
+		services, errs := parse(tt.name + " stream unix nowait root /bin/cat\n")
+		if len(services) != 1 || len(errs) > 0 || services[0].Name != "/run/x" || *services[0].Unix != tt.want {
+			t.Errorf("%s = %v, %v, want %+v", tt.name, services, errs, tt.want)
 		}
 	}
 }
