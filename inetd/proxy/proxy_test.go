@@ -123,6 +123,60 @@ func TestIdle(t *testing.T) {
 	<-res
 }
 
+// Whoever sends now and then is not idle, and is from the last byte on.
+func TestIdleSinceByte(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("this system does not tell when data came last")
+	}
+	const idle = 400 * time.Millisecond
+	client, near := pair(t)
+	c, err := net.FileConn(near)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	quiet := make(chan struct{})
+	defer watch(idle, func() { close(quiet) }, c.(*net.TCPConn))()
+	tick := time.NewTicker(idle / 8)
+	defer tick.Stop()
+	last := time.Now()
+	for n := 0; ; {
+		select {
+		case <-tick.C:
+			if n++; n < 16 {
+				last = time.Now()
+				client.Write([]byte("x"))
+			}
+		case <-quiet:
+			if d := time.Since(last); d < idle*3/4 {
+				t.Errorf("idle %v after a byte, want it after %v", d, idle)
+			}
+			return
+		}
+	}
+}
+
+// A client that resets its connection ends it for a server that says nothing.
+func TestReset(t *testing.T) {
+	t.Parallel()
+	over := make(chan struct{})
+	port := listen(t, func(*net.TCPConn) { <-over })
+	t.Cleanup(func() { close(over) })
+	client, near := pair(t)
+	res := run(context.Background(), near, "127.0.0.1", port, 0)
+	client.SetLinger(0)
+	client.Close()
+	select {
+	case r := <-res:
+		if r.err != nil {
+			t.Errorf("Run = %v, want nil", r.err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the server's connection is kept")
+	}
+}
+
 // Answers to keepalives are no sign of life of the client.
 func TestIdleAlive(t *testing.T) {
 	t.Parallel()
@@ -176,6 +230,9 @@ func TestCancel(t *testing.T) {
 	}
 	cancel()
 	<-res
+	if err := near.Close(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("the descriptor of the client is open at the end: Close = %v", err)
+	}
 	if _, err := client.Read(make([]byte, 1)); err == nil {
 		t.Error("the client's connection is open, want it closed")
 	}
