@@ -287,6 +287,7 @@ func TestTrapped(t *testing.T) {
 	has(0, "2001:db8::2", true)
 	has(0, "2001:db8:0:1::1", false)
 	tr.Add(now.Add(30*time.Second), ip("10.0.0.1"), time.Minute)
+	tr.Add(now.Add(30*time.Second), ip("10.0.0.1"), time.Second)
 	tr.Add(now, ip("10.0.0.2"), time.Minute)
 	has(80*time.Second, "10.0.0.1", true)
 	has(90*time.Second, "10.0.0.1", false)

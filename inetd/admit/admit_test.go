@@ -149,6 +149,10 @@ func TestFull(t *testing.T) {
 	if !s.Full() {
 		t.Error("not Full with one server of one")
 	}
+	s.SetLimits(conf.Limits{Children: 1, Refuse: true}.Or(unlimited))
+	if s.Full() {
+		t.Error("Full where clients are refused, so that they would wait in the queue")
+	}
 	s.SetLimits(unlimited)
 	if s.Full() {
 		t.Error("Full without a limit")
