@@ -164,7 +164,7 @@ func parseIdent(line []byte) (local, remote uint16, ok bool) {
 
 func parsePort(s []byte) (uint16, bool) {
 	s = bytes.Trim(s, " \t")
-	if len(s) == 0 || len(s) > 5 {
+	if len(s) > 5 {
 		return 0, false
 	}
 	n := 0

@@ -100,6 +100,7 @@ func TestIdentWithoutLookup(t *testing.T) {
 		{"auth -d nobody", "6191, 23\r\n", "6191 , 23 : USERID : " + systemName + " : nobody\r\n"},
 		{"auth -d nobody -o OTHER", "6191, 23\r\n", "6191 , 23 : USERID : OTHER : nobody\r\n"},
 		{"auth -n -f -F -i", "6191, 23\r\n", "6191 , 23 : ERROR : HIDDEN-USER\r\n"},
+		{"auth", "6191, 23\r\n7, 7", "6191 , 23 : ERROR : HIDDEN-USER\r\n"}, // one request only
 		{"auth -g", "x\r\n", "0 , 0 : ERROR : INVALID-PORT\r\n"},
 		{"auth -d nobody", "70000 , 23\r\n", "0 , 0 : ERROR : INVALID-PORT\r\n"},
 		{"auth", strings.Repeat("1", 999) + "\r\n", "0 , 0 : ERROR : INVALID-PORT\r\n"},
@@ -109,6 +110,22 @@ func TestIdentWithoutLookup(t *testing.T) {
 		if got := query(t, c, peer, test.in); got != test.want {
 			t.Errorf("auth %q to %.30q = %q, want %q", test.args, test.in, got, test.want)
 		}
+	}
+}
+
+// The end of what a client sends ends its line.
+func TestIdentHalfClose(t *testing.T) {
+	t.Parallel()
+	c, peer := connect(t, "tcp4")
+	done := serve("auth", c)
+	io.WriteString(peer, "6191, 23")
+	peer.CloseWrite()
+	want := "6191 , 23 : ERROR : HIDDEN-USER\r\n"
+	if got, err := io.ReadAll(peer); string(got) != want || err != nil {
+		t.Errorf("auth of a line without an end = %q, %v, want %q", got, err, want)
+	}
+	if err := ended(t, done); err != nil {
+		t.Errorf("auth = %v, want nil", err)
 	}
 }
 
