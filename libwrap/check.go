@@ -161,10 +161,8 @@ func (d *decision) table(path string, c *cached[*ruleSet]) match {
 		m = d.scan(fd, &rule)
 		syscall.Close(fd)
 	}
-	if m == matchYes && !d.stop() {
-		if !d.apply(&rule) {
-			m = matchNo
-		}
+	if m == matchYes && !d.apply(&rule) {
+		m = matchNo
 	}
 	d.at = Pos{}
 	return m
@@ -199,7 +197,6 @@ func (d *decision) scan(fd int, rule *ruleText) match {
 			continue
 		}
 		if d.ruleMatches(&r) {
-			r.line = lr.line
 			*rule = r
 			return matchYes
 		}
@@ -214,9 +211,6 @@ func (d *decision) scan(fd int, rule *ruleText) match {
 func (d *decision) apply(rule *ruleText) bool {
 	d.v.Rule = d.at
 	d.event(Event{Kind: Matched})
-	if !rule.hasOptions {
-		return true
-	}
 	d.options(rule.options)
 	if d.stop() {
 		return false

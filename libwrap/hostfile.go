@@ -130,10 +130,6 @@ func (r *wordReader) next() (word []byte, tooLong bool) {
 			r.end = copy(r.buf, r.buf[r.start:r.end])
 			r.start = 0
 		}
-		if r.fd < 0 || r.end == len(r.buf) {
-			r.eof = true
-			continue
-		}
 		var n int
 		n, r.err = readFD(r.fd, r.buf[r.end:])
 		r.end += n

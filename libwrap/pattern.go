@@ -261,9 +261,6 @@ func mask6(a [16]byte, n int) [16]byte {
 // parts included. 255.255.255.255 is how inet_addr reports failure, so it is
 // one here too.
 func dotQuad(s string) (uint32, bool) {
-	if s == "" || s[0] < '0' || s[0] > '9' {
-		return 0, false
-	}
 	runs, in := 0, false
 	for i := range len(s) {
 		if s[i] == '.' {

@@ -106,10 +106,6 @@ func (r *lineReader) gets(n int) []byte {
 
 // fill reads more. The buffer holds at least a whole line.
 func (r *lineReader) fill() {
-	if r.fd < 0 {
-		r.eof = true
-		return
-	}
 	if r.start > 0 {
 		r.end = copy(r.buf, r.buf[r.start:r.end])
 		r.start = 0
