@@ -99,9 +99,6 @@ func (l Lookup) LookupUserText(ctx context.Context, client, server libwrap.Endpo
 		return "", "", err
 	}
 	defer c.Close()
-	if t, ok := ctx.Deadline(); ok {
-		c.SetDeadline(t)
-	}
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	return libwrap.AskIdentText(c, client.Port, server.Port)
 }
