@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -64,7 +66,7 @@ func dnsAnswer(q []byte, zone map[string]string) []byte {
 
 	encode := func(name string) []byte {
 		var b []byte
-		for _, l := range strings.Split(strings.TrimSuffix(name, "."), ".") {
+		for _, l := range strings.FieldsFunc(name, func(r rune) bool { return r == '.' }) {
 			b = append(append(b, byte(len(l))), l...)
 		}
 		return append(b, 0)
@@ -135,6 +137,7 @@ func TestNames(t *testing.T) {
 		"real.example.com. A":         "192.0.2.3",
 		"4.2.0.192.in-addr.arpa. PTR": "gone.example.com.",
 		"5.2.0.192.in-addr.arpa. PTR": "192.0.2.1.",
+		"8.2.0.192.in-addr.arpa. PTR": ".",
 		"7.2.0.192.in-addr.arpa. PTR": "MiXed.example.com.",
 		"mixed.example.com. A":        "192.0.2.7",
 		"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. PTR": "six.example.com.",
@@ -153,6 +156,7 @@ func TestNames(t *testing.T) {
 		{"192.0.2.3", "paranoid", 2},
 		{"192.0.2.4", "paranoid", 2},
 		{"192.0.2.5", "paranoid", 2},
+		{"192.0.2.8", "paranoid", 2},
 		{"192.0.2.6", "unknown", 3},
 	} {
 		q := &libwrap.Request{Daemon: "sshd", Client: libwrap.Endpoint{Addr: tt.addr}, Lookup: Lookup{r}}
@@ -275,7 +279,8 @@ func TestListener(t *testing.T) {
 		"testd: 127.0.0.3: severity mail.notice: linger 1: keepalive: allow\n"+
 		"testd: 127.0.0.4: twist echo hi\n"+
 		"testd: 127.0.0.5: spawn echo %d %a > "+out+": user nobody: umask 077: allow\n"+
-		"testd: 127.0.0.6: bogus\n",
+		"testd: 127.0.0.6: bogus\n"+
+		"testd: 127.0.0.7: setenv A=b c: allow\n",
 		"testd: ALL: banners "+dir+"\n")
 	addr, log := serve(t, tb, nil)
 	for _, tt := range []struct{ from, want, log string }{
@@ -284,6 +289,7 @@ func TestListener(t *testing.T) {
 		{"127.0.0.4", "", "err error: " + tb.Allow + ", line 3: twist option in resident process\nwarning refused connect from 127.0.0.4 (127.0.0.4)"},
 		{"127.0.0.5", "welcome\n", "warning warning: " + tb.Allow + ", line 4: option has no effect in a resident process: user\nwarning warning: " + tb.Allow + ", line 4: option has no effect in a resident process: umask\ninfo connect from 127.0.0.5 (127.0.0.5)"},
 		{"127.0.0.6", "", "err error: " + tb.Allow + ", line 5: bad option name: \"bogus\"\nwarning refused connect from 127.0.0.6 (127.0.0.6)"},
+		{"127.0.0.7", "", "err error: " + tb.Allow + ", line 6: setenv A=b: Invalid argument\nwarning warning: " + tb.Allow + ", line 6: option has no effect in a resident process: setenv\nwarning refused connect from 127.0.0.7 (127.0.0.7)"},
 		{"127.0.0.9", "no 127.0.0.9\r\n", "warning refused connect from 127.0.0.9 (127.0.0.9)"},
 	} {
 		before := log.String()
@@ -501,6 +507,7 @@ func TestIdent(t *testing.T) {
 		t.Skip("port 113: ", err)
 	}
 	defer ln.Close()
+	ended := make(chan error, 1)
 	go func() {
 		for {
 			c, err := ln.Accept()
@@ -513,13 +520,19 @@ func TestIdent(t *testing.T) {
 				c.Read(b) // until the other side gives up
 			}
 			fmt.Fprintf(c, "%s : USERID : UNIX : from %s\r\n", strings.TrimSpace(string(b[:n])), c.RemoteAddr())
+			c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			_, err = c.Read(b)
 			c.Close()
+			ended <- err
 		}
 	}()
 	server := libwrap.Endpoint{Addr: "127.0.0.78", Port: 22, HasPort: true}
 	u, err := Lookup{}.LookupUser(t.Context(), libwrap.Endpoint{Addr: ip, Port: 1000, HasPort: true}, server)
 	if u != "from" || err != nil {
 		t.Errorf("LookupUser = %q, %v, want from", u, err)
+	}
+	if err := <-ended; errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("LookupUser leaves its connection open")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -646,4 +659,174 @@ func TestListenerNameless(t *testing.T) {
 	if got := talk(t, "127.0.0.2", addr); got != "welcome\n" {
 		t.Errorf("the client got %q, log %q", got, log)
 	}
+}
+
+// What is not set has its default.
+func TestListenerDefaults(t *testing.T) {
+	ln := Wrap(listen(t), "testd")
+	ln.init()
+	if ln.Tables == nil || ln.Tables.Allow+ln.Tables.Deny != "" || ln.Lookup != (Lookup{}) || ln.Timeout != 30*time.Second || ln.Pending != 256 || cap(ln.conns) != 512 || ln.Log == nil {
+		t.Errorf("the defaults are %+v", ln)
+	}
+	if err := ln.Close(); err != nil {
+		t.Errorf("Close = %v", err)
+	}
+	if c, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept after Close = %v, %v", c, err)
+	}
+}
+
+// Limits are those of an IPv4 address and of an IPv6 network.
+func TestClient(t *testing.T) {
+	for addr, want := range map[string]string{
+		"192.0.2.1":         "192.0.2.1",
+		"::ffff:192.0.2.1":  "192.0.2.1",
+		"2001:db8:1:2:3::4": "2001:db8:1:2::",
+		"fe80::1%eth0":      "fe80::",
+		"localhost":         "invalid IP",
+	} {
+		if got := client(addr); got.String() != want {
+			t.Errorf("client(%q) = %v, want %s", addr, got, want)
+		}
+	}
+	l := &Listener{Pending: 8, clients: make(map[netip.Addr]int)}
+	for addr, most := range map[string]int{"192.0.2.1": 2, "2001:db8::1": 2, "localhost": 8} { // who has no address counts in all only
+		n := 0
+		for l.enter(client(addr)) {
+			n++
+		}
+		if n != most {
+			t.Errorf("%s has %d places, want %d", addr, n, most)
+		}
+		for range n {
+			l.leave(client(addr))
+		}
+	}
+	if l.pending != 0 || len(l.clients) != 0 {
+		t.Errorf("when all have left, %d places are taken and %d clients are remembered", l.pending, len(l.clients))
+	}
+}
+
+// failing is a listener whose first Accept fails.
+type failing struct {
+	net.Listener
+	err *error
+}
+
+func (l failing) Accept() (net.Conn, error) {
+	if err := *l.err; err != nil {
+		*l.err = nil
+		return nil, err
+	}
+	return l.Listener.Accept()
+}
+
+// An error of the listener beneath comes out of Accept, and is not the end.
+func TestListenerError(t *testing.T) {
+	inner, bad := listen(t), error(syscall.EMFILE)
+	ln := Wrap(failing{inner, &bad}, "testd")
+	ln.Tables, ln.Log = tables(t, "", ""), func(syslog.Priority, string) {}
+	if _, err := ln.Accept(); err != syscall.EMFILE {
+		t.Errorf("Accept = %v, want %v", err, syscall.EMFILE)
+	}
+	out, err := net.Dial("tcp", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatalf("Accept after an error = %v", err)
+	}
+	c.Close()
+	ln.Close()
+}
+
+// Close ends connections that are let in and nobody has taken.
+func TestListenerCloseUntaken(t *testing.T) {
+	inner, said := listen(t), make(chan struct{}, 1)
+	ln := Wrap(inner, "testd")
+	ln.Tables = tables(t, "", "")
+	ln.Log = func(syslog.Priority, string) { said <- struct{}{} }
+	ln.init()
+	c, err := net.Dial("tcp", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	<-said
+	ln.Close()
+	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection lives on: %v", err)
+	}
+}
+
+// What a rule does is bounded by Timeout, and the connection that is let in then
+// has no deadline.
+func TestListenerTimeout(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "testd"), []byte(strings.Repeat("come back tomorrow\n", 50000)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ln, log := Wrap(small{listen(t)}, "testd"), &logs{}
+	ln.Tables = tables(t, "testd: 127.0.0.2: spawn sleep 60: allow\ntestd: 127.0.0.3\n", "testd: ALL: banners "+dir+"\n")
+	ln.Timeout = 50 * time.Millisecond
+	ln.Log = log.add
+	last := make(chan time.Time, 100)
+	ln.Listener = watched{ln.Listener, last}
+	defer ln.Close()
+	deaf, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer deaf.Close()
+	for _, from := range []string{"127.0.0.2", "127.0.0.3"} {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		out, err := d.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Close()
+		began := time.Now()
+		c, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(began); d > 20*time.Second {
+			t.Errorf("%s is let in after %v", from, d)
+		}
+		c.Close()
+	}
+	eventually(t, "the client that reads no banner is refused", func() bool { return strings.Contains(log.String(), "refused connect from 127.0.0.1 ") })
+	cleared := 0
+	for len(last) > 0 {
+		if (<-last).IsZero() {
+			cleared++
+		}
+	}
+	if cleared != 3 {
+		t.Errorf("%d of 3 connections have no deadline left", cleared)
+	}
+}
+
+// watched is a listener whose connections say which deadlines they are given.
+type watched struct {
+	net.Listener
+	last chan time.Time
+}
+
+type watchedConn struct {
+	net.Conn
+	last chan time.Time
+}
+
+func (l watched) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return watchedConn{c, l.last}, err
+}
+
+func (c watchedConn) SetDeadline(t time.Time) error {
+	c.last <- t
+	return c.Conn.SetDeadline(t)
 }
