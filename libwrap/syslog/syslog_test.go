@@ -180,6 +180,38 @@ func TestTellLost(t *testing.T) {
 	if want := fmt.Sprintf("]: %d log lines are lost: they were not taken in time", lost); !strings.HasSuffix(sent, want) {
 		t.Errorf("sent %q, want it to end in %q", sent, want)
 	}
+	for _, text := range []string{"y", "z"} { // once is enough
+		w.Print(Info, text)
+		if sent = read(t, c); !strings.HasSuffix(sent, ": "+text) {
+			t.Errorf("after that sent %q, want %q", sent, text)
+		}
+	}
+}
+
+// After Close the descriptor may be somebody else's.
+func TestClose(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	c := listen(t, path)
+	w := writer(path, "x")
+	defer w.Close()
+	w.Print(Info, "one")
+	w.Close()
+	if err := syscall.Close(w.fd); err != syscall.EBADF {
+		t.Errorf("the descriptor was still open: %v", err)
+	}
+	p, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_DGRAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(p[0])
+	defer syscall.Close(p[1])
+	w.fd = p[0]
+	w.Print(Info, "two")
+	for _, text := range []string{"one", "two"} {
+		if got := read(t, c); !strings.HasSuffix(got, text) {
+			t.Errorf("sent %q, want %q", got, text)
+		}
+	}
 }
 
 func TestStream(t *testing.T) {
