@@ -105,6 +105,9 @@ func TestDatagram(t *testing.T) {
 	if err != nil || !s.Unread || !s.IPv4 || s.Client.Port != client.LocalAddr().(*net.UDPAddr).Port {
 		t.Errorf("Of(datagram socket) = %+v, %v", s, err)
 	}
+	if want := endpoint(&syscall.SockaddrInet4{Port: server.LocalAddr().(*net.UDPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}); s.Server != want || s.Client.Addr != want.Addr {
+		t.Errorf("Of(datagram socket) = %+v, want our side to be %+v", s, want)
+	}
 	if r := s.Request("d"); r.User != "unknown" {
 		t.Errorf("user of a datagram = %q, want it not to be asked for", r.User)
 	}
