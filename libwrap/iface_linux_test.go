@@ -1,7 +1,9 @@
 package libwrap
 
 import (
+	"net"
 	"os"
+	"syscall"
 	"testing"
 )
 
@@ -19,5 +21,17 @@ func TestParse6Interface(t *testing.T) {
 		if _, ok := parse6(s); ok != want {
 			t.Errorf("parse6(%q) = %v, want %v", s, ok, want)
 		}
+	}
+}
+
+// A client whose address has a zone is asked through that interface.
+func TestSockaddrInterface(t *testing.T) {
+	lo, err := net.InterfaceByName("lo")
+	if err != nil {
+		t.Skip(err)
+	}
+	sa, err := sockaddr("fe80::1%lo", 113)
+	if a, ok := sa.(*syscall.SockaddrInet6); !ok || int(a.ZoneId) != lo.Index {
+		t.Errorf("sockaddr of an address on lo = %+v, %v, want zone %d", sa, err, lo.Index)
 	}
 }

@@ -145,3 +145,30 @@ func TestIndex(t *testing.T) {
 		t.Errorf("only %d requests met a rule", hits)
 	}
 }
+
+// Tables with more masks than are tried one by one, and with more daemons than
+// are remembered, decide as others do.
+func TestIndexBounds(t *testing.T) {
+	var allow strings.Builder
+	for i := range 3 * maxMasks { // masks with holes, all different; the last byte decides
+		fmt.Fprintf(&allow, "sshd: 10.0.0.%d/255.%d.%d.255\n", i, 128+i/128, 128+i%128)
+	}
+	tables := newTables(t, allow.String(), "ALL: ALL\n")
+	tables.Check(t.Context(), from("10.0.0.1"))
+	for i := range 256 {
+		v := tables.Check(t.Context(), from(fmt.Sprintf("10.0.0.%d", i)))
+		if v.Allowed != (i < 3*maxMasks) || v.Allowed && v.Rule.Line != i+1 {
+			t.Errorf("10.0.0.%d: Allowed = %v by %v", i, v.Allowed, v.Rule)
+		}
+	}
+	for i := range maxViews + 10 {
+		r := from("10.0.0.7")
+		r.Daemon = fmt.Sprint("d", i)
+		if tables.Check(t.Context(), r).Allowed || !tables.Check(t.Context(), from("10.0.0.7")).Allowed {
+			t.Fatalf("after %d daemons the verdict is another", i)
+		}
+	}
+	if n := len(tables.allow.state.Load().form.views); n > maxViews {
+		t.Errorf("%d views are kept, want %d at most", n, maxViews)
+	}
+}

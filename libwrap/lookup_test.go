@@ -49,6 +49,7 @@ func TestVerifiedName(t *testing.T) {
 		{"fe80::1%1", "a.example.com", nil, "a.example.com", []string{"fe80::1%2"}, nil, "paranoid", "host name/address mismatch: fe80::1%1 != a.example.com"},
 		{"10.0.0.1", "", nil, "", nil, nil, "unknown", ""},
 		{"10.0.0.1", "x", fail, "", nil, nil, "unknown", ""},
+		{"10.0.0.1", "", fmt.Errorf("no: %w", ErrBadName), "", nil, nil, "paranoid", "host name/name mismatch: reverse lookup of 10.0.0.1 results in no host name"},
 		{"10.0.0.1", ".", nil, "", nil, nil, "paranoid", "can't verify hostname: getaddrinfo(., AF_INET) failed"},
 		{"10.0.0.1", "10.0.0.9", nil, "", nil, nil, "paranoid", "host name/name mismatch: reverse lookup results in non-FQDN 10.0.0.9"},
 		{"10.0.0.1", "::1", nil, "", nil, nil, "paranoid", "host name/name mismatch: reverse lookup results in non-FQDN ::1"},
@@ -128,6 +129,28 @@ func TestLazy(t *testing.T) {
 			tables.Check(t.Context(), r)
 			if !reflect.DeepEqual(l.asked, tt.asked) {
 				t.Errorf("%q: asked %q, want %q", tt.allow, l.asked, tt.asked)
+			}
+		}
+	}
+}
+
+// What asks a program is nothing for a caller that must not block, whether the
+// tables are compiled or not.
+func TestCheckNowPrograms(t *testing.T) {
+	for _, rule := range []string{"sshd: ALL: aclexec true", "sshd: ALL: user nobody", "sshd: ALL: user nobody.daemon", "sshd: ALL: group daemon", "sshd: @grp"} {
+		tables := newTables(t, rule+"\n", "")
+		for range 3 {
+			r := from("10.0.0.1")
+			r.Run = func(context.Context, string, []string) (Status, error) {
+				t.Errorf("%s: the command is run", rule)
+				return Status{}, nil
+			}
+			r.Netgroup = func(context.Context, string, string) bool {
+				t.Errorf("%s: the netgroup is asked for", rule)
+				return true
+			}
+			if v, ok := tables.CheckNow(r); ok {
+				t.Errorf("%s: CheckNow = %+v", rule, v)
 			}
 		}
 	}
@@ -264,6 +287,17 @@ func TestSystemIdent(t *testing.T) {
 			}
 		})
 	}
+	t.Run("IPv6", func(t *testing.T) {
+		if ln, err := net.Listen("tcp6", "[::1]:0"); err != nil {
+			t.Skip(err)
+		} else {
+			ln.Close()
+		}
+		// Whether there is a server or not, the address is one to ask.
+		if _, err := (System{}).LookupUser(t.Context(), Endpoint{Addr: "::1", Port: 1, HasPort: true}, Endpoint{Addr: "::1", Port: 2, HasPort: true}); err != nil && err != syscall.ECONNREFUSED && err != io.EOF && err != errIdent {
+			t.Errorf("LookupUser = %v", err)
+		}
+	})
 	t.Run("refused", func(t *testing.T) {
 		if u, err := (System{}).LookupUser(t.Context(), Endpoint{Addr: "127.0.0.99", Port: 1, HasPort: true}, Endpoint{Addr: "127.0.0.1", Port: 2, HasPort: true}); err == nil {
 			t.Errorf("LookupUser without a server = %q", u)
@@ -306,4 +340,20 @@ func TestSystemIdentGivesUp(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Errorf("descriptor %d is still open", open())
+}
+
+func TestSockaddr(t *testing.T) {
+	a := [16]byte{0: 0xfe, 1: 0x80, 15: 1}
+	for addr, want := range map[string]syscall.Sockaddr{
+		"10.0.0.1":        &syscall.SockaddrInet4{Port: 113, Addr: [4]byte{10, 0, 0, 1}},
+		"::ffff:10.0.0.1": &syscall.SockaddrInet4{Port: 113, Addr: [4]byte{10, 0, 0, 1}},
+		"fe80::1":         &syscall.SockaddrInet6{Port: 113, Addr: a},
+		"fe80::1%7":       &syscall.SockaddrInet6{Port: 113, Addr: a, ZoneId: 7},
+		"localhost":       nil,
+		"unknown":         nil,
+	} {
+		if got, err := sockaddr(addr, 113); (err == nil) != (want != nil) || err == nil && !reflect.DeepEqual(got, want) {
+			t.Errorf("sockaddr(%q) = %+v, %v, want %+v", addr, got, err, want)
+		}
+	}
 }

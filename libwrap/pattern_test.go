@@ -101,7 +101,7 @@ func TestNumbers(t *testing.T) {
 	}
 	for s, want := range map[string]int{
 		"22": 22, "+22": 22, "022": 22, "\v22": 22, "4294967318": 22, "-4294967274": 22, "0": 0, "65535": 65535,
-		"65536": -1, "-1": -1, "22x": -1, "22 ": -1, "": -1, "x": -1, "99999999999": -1, "18446744073709551638": -1, "0x16": -1,
+		"65536": -1, "-1": -1, "22x": -1, "22 ": -1, "": -1, "-": -1, "+": -1, "x": -1, "99999999999": -1, "18446744073709551638": -1, "0x16": -1,
 	} {
 		got, ok := portPattern(s)
 		if !ok {
@@ -119,7 +119,7 @@ func TestNumbers(t *testing.T) {
 			t.Errorf("dotQuad(%q) = %#x, %v, want %#x", s, got, ok, want)
 		}
 	}
-	for _, s := range []string{"", "10", "10.0.0", "10.0.0.0.0", "10.0.0.256", "10.0.0.08", "255.255.255.255", "10.0.0.x", "10..0.0.1", "0x.0.0.0", "10.0.0.1x", ".10.0.0.1", "-1.0.0.0", "10.0.0.99999999999999999999"} {
+	for _, s := range []string{"", "10", "10.0.0", "10.0.0.0.0", "10.0.0.256", "10.0.0.08", "255.255.255.255", "10.0.0.x", "10..0.0.1", "0x.0.0.0", "10.0.0.1x", ".10.0.0.1", "-1.0.0.0", "10.0.0.99999999999999999999", "18446744073709551626.0.0.1", "10.0.0.18446744073709551617"} {
 		if got, ok := dotQuad(s); ok {
 			t.Errorf("dotQuad(%q) = %#x, want none", s, got)
 		}
@@ -236,7 +236,7 @@ func TestHides(t *testing.T) {
 	rule := func() *Rule {
 		r := &Rule{}
 		r.text.daemons = g.pick("ALL", "sshd", "sshd x", "in.*", "in.", "22", "s?hd", "*", "in.ftpd", "ALL EXCEPT x", "sshd@10.", "sshd EXCEPT 22")
-		r.text.clients = g.pick("ALL", "10.", "10.0.", "10.0.0.0/8", "10.0.0.0/255.255.0.0", "10.0.0.1", ".example.com", ".com", "a.example.com", "*.com", "LOCAL", "KNOWN", "unknown", "joe@10.", "ALL@10.", "joe@ALL", "ALL EXCEPT 10.", "[2001:db8::]/32", "[2001:db8::1]", "[::]/0", "10. .com", "10.0.0.1 10.1.1.0", "10.?.0.1", "host.", "0.0.0.0/0.0.0.0", "PARANOID", ".1", "10.0.0.0/8 EXCEPT 10.1.")
+		r.text.clients = g.pick("ALL", "10.", "10.0.", "10.0.0.0/8", "10.0.0.0/255.255.0.0", "10.0.0.1", ".example.com", ".com", "a.example.com", "*.com", "LOCAL", "KNOWN", "unknown", "joe@10.", "ALL@10.", "joe@ALL", "joe@", "ALL EXCEPT 10.", "[2001:db8::]/32", "[2001:db8::1]", "[::]/0", "10. .com", "10.0.0.1 10.1.1.0", "10.?.0.1", "host.", "0.0.0.0/0.0.0.0", "PARANOID", ".1", "10.0.0.0/8 EXCEPT 10.1.")
 		if g.chance(.3) {
 			r.text.clients = g.list(g.client)
 			r.text.clients = strings.ReplaceAll(strings.ReplaceAll(r.text.clients, "@DIR@", "/nonexistent"), "@", "A")

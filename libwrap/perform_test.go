@@ -166,6 +166,7 @@ func TestIdentity(t *testing.T) {
 	for _, tt := range []struct{ options, want string }{
 		{"user nobody", status(nobody.Uid, nobody.Gid, groups...)},
 		{"user nobody.daemon", status(nobody.Uid, daemon.Gid, daemon.Gid)},
+		{"user nobody.root", status(nobody.Uid, "0", "0")},
 		{"group daemon", status("0", daemon.Gid, daemon.Gid)},
 		{"group daemon: user nobody", status(nobody.Uid, nobody.Gid, groups...)},
 		{"user nosuchuser-q", ""},
@@ -194,6 +195,13 @@ func TestPerformConn(t *testing.T) {
 	event := func(k EventKind, n int, text string) Event {
 		return Event{Kind: k, N: n, Text: text, Pos: Pos{File: "F", Line: 7}}
 	}
+	self := func() string {
+		mask := syscall.Umask(0)
+		syscall.Umask(mask)
+		prio, _ := syscall.Getpriority(syscall.PRIO_PROCESS, 0)
+		return fmt.Sprint(mask, prio, os.Getenv("K"))
+	}
+	before := self()
 	v := &Verdict{Allowed: true, Events: []Event{
 		event(Linger, 5, ""), event(Keepalive, 0, ""), event(Banner, 0, "hi\r\n"),
 		// Without Self these are the caller's.
@@ -220,6 +228,9 @@ func TestPerformConn(t *testing.T) {
 		if option(syscall.SO_LINGER) == 0 || option(syscall.SO_KEEPALIVE) == 0 {
 			t.Errorf("Perform on %T did not set the options", conn)
 		}
+		if err := p.Perform(t.Context(), &Verdict{Events: []Event{event(Linger, 0, "")}}); err != nil || option(syscall.SO_LINGER) != 0 {
+			t.Errorf("Perform of linger 0 on %T = %v, and does not turn it off", conn, err)
+		}
 		b := make([]byte, 4)
 		ours.SetReadDeadline(time.Now().Add(10 * time.Second))
 		if _, err := ours.Read(b); err != nil || string(b) != "hi\r\n" {
@@ -228,6 +239,9 @@ func TestPerformConn(t *testing.T) {
 	}
 	if len(log) != 0 {
 		t.Errorf("log %q, want none", log)
+	}
+	if after := self(); after != before {
+		t.Errorf("Perform without Self changed umask, priority and variable from %s to %s", before, after)
 	}
 	null, err := os.Open("/dev/null")
 	if err != nil {
@@ -253,6 +267,10 @@ func TestPerformConn(t *testing.T) {
 	c := v.Child()
 	if c.Umask != 0o777 || c.Nice != 5 || !slices.Equal(c.Env, []string{"K=x"}) || c.Command != "false" || c.ID == nil || c.ID.UID != 1 {
 		t.Errorf("Child() = %+v", c)
+	}
+	v = &Verdict{Events: []Event{{Kind: SetUser, ID: &Identity{UID: 5, GID: 6, Groups: []int{6, 7}}}, {Kind: SetGroup, ID: &Identity{UID: -1, GID: 8, Groups: []int{8}}}}}
+	if id := v.Child().ID; id.UID != 5 || id.GID != 8 || !slices.Equal(id.Groups, []int{8}) {
+		t.Errorf("Child() of user and group = %+v", id)
 	}
 	if c := (&Verdict{}).Child(); c.Umask != -1 || c.ID != nil || c.Command != "" {
 		t.Errorf("Child() of nothing = %+v", c)

@@ -24,6 +24,7 @@ func init() {
 		}
 		must(syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
 		must(syscall.Mount("tmpfs", "/etc", "tmpfs", 0, ""))
+		must(syscall.Setdomainname([]byte("(none)")))
 		for name, text := range map[string]string{
 			"nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\nnetgroup: files\ninitgroups: files\n",
 			"netgroup":      "grp (alpha,,) (Beta.example.com,-,-) sub\nsub (gamma,joe,dom)\nall (,joe,)\nnone\n",
@@ -37,6 +38,10 @@ func init() {
 		ctx := context.Background()
 		for _, q := range [][2]string{{"grp", "alpha"}, {"grp", "ALPHA"}, {"grp", "beta.example.com"}, {"grp", "gamma"}, {"grp", "joe"}, {"grp", "x"}, {"sub", "alpha"}, {"all", "whoever"}, {"none", "alpha"}, {"nosuch", "alpha"}, {"-x", "alpha"}, {"", "alpha"}} {
 			fmt.Println("netgroup", q[0], q[1], getentNetgroup(ctx, q[0], q[1]))
+		}
+		for _, domain := range []string{"DOM", "other", "", "(none)"} {
+			must(syscall.Setdomainname([]byte(domain)))
+			fmt.Println("in", domain, getentNetgroup(ctx, "sub", "gamma"), getentNetgroup(ctx, "all", "alpha"))
 		}
 		for _, u := range []string{"root", "nobody", "7", "1007", "bad", "last", "none", "", "-u", "root:x", "+"} {
 			a, ok := findUser(ctx, u)
@@ -76,7 +81,7 @@ func testSystemDatabases(t *testing.T, namespaces uintptr) {
 		t.Skip("no getent")
 	}
 	cmd := child(t, "etc")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: namespaces}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: namespaces | syscall.CLONE_NEWUTS}
 	out, err := cmd.CombinedOutput()
 	if errors.Is(err, syscall.EPERM) {
 		t.Skip("no namespaces: ", err)
@@ -99,6 +104,10 @@ netgroup none alpha false
 netgroup nosuch alpha false
 netgroup -x alpha false
 netgroup  alpha false
+in DOM true true
+in other false true
+in  true true
+in (none) true true
 user root {0 0} true
 user nobody {65534 65533} true
 user 7 {1007 1007} true

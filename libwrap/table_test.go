@@ -118,6 +118,26 @@ func TestApply(t *testing.T) {
 	}
 }
 
+// A stamp is trusted only when the clock of the file system has ticked since.
+func TestSettled(t *testing.T) {
+	for _, tt := range []struct {
+		nsec  int64
+		after time.Duration
+		want  bool
+	}{
+		{1, 10 * time.Millisecond, false},
+		{1, 30 * time.Millisecond, true},
+		{0, 2 * time.Second, false}, // it may know whole seconds only
+		{0, 2200 * time.Millisecond, true},
+		{1, -time.Hour, false},
+	} {
+		st := stamp{ctime: [2]int64{1000, tt.nsec}}
+		if got := st.settled(time.Unix(1000, tt.nsec).Add(tt.after)); got != tt.want {
+			t.Errorf("a change at .%09d is settled after %v: %v, want %v", tt.nsec, tt.after, got, tt.want)
+		}
+	}
+}
+
 // TestEdit changes the tables between decisions in every way an editor might,
 // as fast as it can, and wants each change to count at once.
 func TestEdit(t *testing.T) {
@@ -326,6 +346,13 @@ func TestHostFileErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Tables without paths are those of the system.
+func TestDefaultTables(t *testing.T) {
+	if allow, deny := new(Tables).path(true), new(Tables).path(false); allow != "/etc/hosts.allow" || deny != "/etc/hosts.deny" {
+		t.Errorf("the default tables are %s and %s", allow, deny)
 	}
 }
 
