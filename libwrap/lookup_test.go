@@ -39,6 +39,7 @@ func TestVerifiedName(t *testing.T) {
 	}{
 		{"10.0.0.1", "a.example.com", nil, "a.example.com", []string{"10.0.0.9", "10.0.0.1"}, nil, "a.example.com", ""},
 		{"10.0.0.1", "a.example.com", nil, "A.Example.Com", []string{"10.0.0.1"}, nil, "a.example.com", ""},
+		{"10.0.0.1", "a.example.com\x00.org", nil, "a.example.com", []string{"10.0.0.1"}, nil, "a.example.com", ""},
 		{"10.0.0.1", "a.example.com.", nil, "a.example.com.", []string{"10.0.0.1"}, nil, "a.example.com.", ""}, // of /etc/hosts
 		{"::ffff:10.0.0.1", "a.example.com", nil, "a.example.com", []string{"10.0.0.1"}, nil, "a.example.com", ""},
 		{"10.0.0.1", "a.example.com", nil, "a.example.com", []string{"::ffff:10.0.0.1"}, nil, "a.example.com", ""},

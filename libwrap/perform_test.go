@@ -272,6 +272,9 @@ func TestPerformConn(t *testing.T) {
 	if id := v.Child().ID; id.UID != 5 || id.GID != 8 || !slices.Equal(id.Groups, []int{8}) {
 		t.Errorf("Child() of user and group = %+v", id)
 	}
+	if id := (&Verdict{Events: v.Events[1:]}).Child().ID; id.UID != -1 || id.GID != 8 {
+		t.Errorf("Child() of group = %+v", id)
+	}
 	if c := (&Verdict{}).Child(); c.Umask != -1 || c.ID != nil || c.Command != "" {
 		t.Errorf("Child() of nothing = %+v", c)
 	}

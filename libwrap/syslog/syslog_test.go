@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 var stamp = time.Date(2026, time.March, 4, 5, 6, 7, 0, time.UTC)
@@ -143,7 +145,11 @@ func TestPatience(t *testing.T) {
 	if took := time.Since(began); took < 40*time.Millisecond {
 		t.Errorf("Print that may wait 50 ms took %v", took)
 	}
-	if w.Print(Info, "z") { // at once: the time is used up
+	// The time is used up, and who has none does not block.
+	if flags, err := unix.FcntlInt(uintptr(w.fd), unix.F_GETFL, 0); w.patience != 0 || err != nil || flags&unix.O_NONBLOCK == 0 {
+		t.Errorf("after that %v is left, flags %#x, %v", w.patience, flags, err)
+	}
+	if w.Print(Info, "z") {
 		t.Error("Print to a full queue = true")
 	}
 	w.SetPatience(10 * time.Second)
