@@ -170,3 +170,36 @@ func TestReadFails(t *testing.T) {
 		t.Errorf("ReadTable = %v, want %v", err, syscall.EIO)
 	}
 }
+
+// No decision leaves a file open, neither the first nor one after an edit, nor one
+// that reads what is never compiled.
+func TestDescriptors(t *testing.T) {
+	dir := t.TempDir()
+	tables := &Tables{Allow: dir + "/allow", Deny: dir + "/deny"}
+	if err := os.Mkdir(dir+"/hosts.d", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, dir+"/hosts", "10.0.0.2")
+	writeFile(t, dir+"/sshd", "hello\n")
+	for i := range 4 {
+		writeFile(t, tables.Allow, strings.Repeat("#\n", i)+"sshd: "+dir+"/hosts "+dir+"/hosts.d\n")
+		writeFile(t, tables.Deny, strings.Repeat("#\n", i)+"sshd: 10.0.0.1: banners "+dir+"\n")
+		for range 2 {
+			if v := tables.Check(t.Context(), from("10.0.0.1")); v.Allowed || v.Rule.File != tables.Deny {
+				t.Fatalf("Check = %+v", v)
+			}
+			if _, err := ReadTable(tables.Allow); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	all, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, fd := range all {
+		if path, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.HasPrefix(path, dir+"/") {
+			t.Errorf("descriptor %s is still %s", fd.Name(), path)
+		}
+	}
+}
