@@ -151,7 +151,8 @@ func TestParse6(t *testing.T) {
 		t.Errorf("only %d addresses were good", good)
 	}
 	for s, want := range map[string]bool{"fe80::1%1": true, "fe80::1%": false, "2001::1%1": true, "2001::1%lo": false, "2001::1%4294967296": false, "::1%": false, "10.0.0.1": false, "": false,
-		"::1%01": true, "::1%" + strings.Repeat("0", 100) + "1": true, "::1%4294967295": true, "::1%18446744073709551617": false, "::1%1x": false, "::1%+1": false, "::1%1%1": false} {
+		"::1%01": true, "::1%" + strings.Repeat("0", 100) + "1": true, "::1%4294967295": true, "::1%18446744073709551617": false, "::1%1x": false, "::1%+1": false, "::1%1%1": false,
+		"::1.2.3.4": true, "::1.2-3.4": false, "::1.2.3": false, "::1.2.3.4.5": false} {
 		if _, ok := parse6(s); ok != want {
 			t.Errorf("parse6(%q) = %v, want %v", s, ok, want)
 		}
