@@ -94,7 +94,8 @@ func (p *Plan) startHelper(attr *syscall.ProcAttr) (pid int, err error) {
 	return pid, nil
 }
 
-// patience is as long as waits are, but for tests on busy machines.
+// patience is how long a start waits for its child; tests on busy machines wait
+// longer.
 var patience = 100 * time.Millisecond
 
 // hear waits for the word of a helper, and buries one that failed. It waits no

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -51,11 +52,8 @@ type cloneArgs struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls uint64
 }
 
-// A child that takes longer than that many waits of 10 ms, because its user has
-// stopped it or its disk is slow, goes on alone.
-const waits = 10
-
-// adrift are the launches of such children, which still use their memory.
+// adrift are the launches of children that were not waited for any longer, because
+// their user has stopped them or their disk is slow. They still use their memory.
 var adrift struct {
 	sync.Mutex
 	launches []*launch
@@ -160,7 +158,7 @@ func (l *launch) wait() bool {
 	for n := 0; atomic.LoadUint32(&l.tid) != 0; {
 		// A child that still shares the table of descriptors, as only root can
 		// have it, would take what comes to be under its connection's number.
-		if n >= waits && atomic.LoadUintptr(&l.course.step) > uintptr(unsafe.Pointer(&l.steps[0])) {
+		if time.Duration(n)*10*time.Millisecond >= patience && atomic.LoadUintptr(&l.course.step) > uintptr(unsafe.Pointer(&l.steps[0])) {
 			adrift.Lock()
 			defer adrift.Unlock()
 			adrift.launches = append(slices.DeleteFunc(adrift.launches, func(l *launch) bool { return atomic.LoadUint32(&l.tid) == 0 }), l)
