@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"math"
 	"net/netip"
 	"time"
 
@@ -72,9 +74,11 @@ func (s *server) accept(l *listener) {
 
 // acceptOne is false when there is nobody there any more.
 func (s *server) acceptOne(l *listener) bool {
-	if l.entry.stays() && s.short(l.entry) {
-		s.starve(l, unix.EMFILE)
-		return false
+	if l.entry.stays() {
+		if err := s.short(l.entry); err != nil {
+			s.starve(l, err)
+			return false
+		}
 	}
 	fd, peer, err := sock.Accept(l.fd)
 	switch {
@@ -158,20 +162,33 @@ func (e *entry) stays() bool {
 	return e.plan == nil && (e.builtin == nil || e.builtin.Reply == nil)
 }
 
-// short says that descriptors are, for one more of these clients. A redirected one
-// is let in with one descriptor and takes the others later, the lowest there are:
-// all of these clients together get half of what the daemon may have.
-func (s *server) short(e *entry) bool {
+// short says why one more of these clients has to wait, if it has.
+func (s *server) short(e *entry) error {
 	if s.tight {
 		s.tight = sock.Full()
 	}
-	if s.tight || e.builtin != nil {
-		return s.tight
+	switch {
+	case s.tight:
+		return unix.EMFILE
+	case e.builtin == nil && s.passesEnough():
+		return errHalf
 	}
-	var lim unix.Rlimit
-	err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim)
-	return err == nil && uint64(s.redirected+1)*proxy.Files > uint64(lim.Cur)/2
+	return nil
 }
+
+// passesEnough says that the connections which are passed on have the descriptors
+// that they may: half of what the listeners leave. One of them comes with one and
+// takes the others later, the lowest there are.
+func (s *server) passesEnough() bool {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+		return false
+	}
+	left := int(min(lim.Cur, math.MaxInt32)) - len(s.listeners)
+	return s.redirected > 0 && (s.redirected+1)*proxy.Files > left/2
+}
+
+var errHalf = errors.New("connections that are passed on have half of the open files")
 
 // feed tries what starve stopped. A listener that finds nothing again comes
 // back through starve.

@@ -175,9 +175,12 @@ func TestRedirectLeavesDescriptors(t *testing.T) {
 	t.Parallel()
 	to := target(t, "127.0.0.1:0", func(c *net.TCPConn) { io.Copy(c, c) })
 	p, cat := freePort(t), freePort(t)
-	d := start(t, toRedirect(p, "127.0.0.1", to)+unlisted(cat, "/bin/cat"))
-	const all, places = 40, 10
-	setLimit(t, d.proc(), unix.RLIMIT_NOFILE, 2*places*proxy.Files)
+	mux := freePort(t)
+	d := start(t, toRedirect(p, "127.0.0.1", to)+unlisted(cat, "/bin/cat")+
+		block("tcpmux", "type = INTERNAL UNLISTED", fmt.Sprint("port = ", mux), "socket_type = stream", "wait = no", "cps = 0 0")+
+		block("r", "type = TCPMUXPLUS UNLISTED", "socket_type = stream", "wait = no", fmt.Sprint("redirect = 127.0.0.1 ", to), "cps = 0 0"))
+	const all, places, listeners = 40, 10, 6
+	setLimit(t, d.proc(), unix.RLIMIT_NOFILE, 2*places*proxy.Files+listeners)
 	served := make(chan net.Conn, all)
 	for range all {
 		c := dial(t, "tcp4", local(p))
@@ -201,6 +204,11 @@ func TestRedirectLeavesDescriptors(t *testing.T) {
 			for range 3 {
 				wantAnswer(t, "tcp4", local(cat), "hello\n", "hello\n")
 			}
+			// Who comes by tcpmux is there already and cannot wait.
+			if got, _ := ask("tcp4", local(mux), "r\r\n"); got != "+Go\r\n" {
+				t.Errorf("a client of tcpmux, with no place left, gets %q", got)
+			}
+			d.log.wait(t, 0, "tcpmux/r: redirect to 127.0.0.1 for .*: connections that are passed on have half of the open files")
 		}
 		if n >= places-1 {
 			in[n+1-places].Close()
