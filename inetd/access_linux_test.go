@@ -690,6 +690,20 @@ func TestAccessReload(t *testing.T) {
 		if got, _ := io.ReadAll(c); len(got) > 0 {
 			t.Errorf("a client of a service that came to wait gets %q", got)
 		}
+
+		// Nor is one served where the service is no more.
+		put(t, "/etc/hosts.allow", "open: ALL: spawn (touch /run/last; until test -e /run/up; do sleep 0.01; done)\nALL: ALL\n", 0o644)
+		d.write(fmt.Sprintf(conf, "open"))
+		d.hup()
+		c = dial(t, "tcp4", "127.0.0.1:7777")
+		eventually(t, "the client is being asked about", func() bool { _, err := os.Stat("/run/last"); return err == nil })
+		d.write("127.0.0.2:" + fmt.Sprintf(conf, "open"))
+		d.hup()
+		put(t, "/run/up", "", 0o644)
+		if got, _ := io.ReadAll(c); len(got) > 0 {
+			t.Errorf("a client at an address that was given up gets %q", got)
+		}
+		wantAnswer(t, "tcp4", "127.0.0.2:7777", "", "open\n")
 	})
 }
 
