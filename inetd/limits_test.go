@@ -239,6 +239,30 @@ func TestLimitsMove(t *testing.T) {
 	wantEcho(t, next, "next\n")
 }
 
+// Of services that do different things one does not count for another, whatever is
+// called the same.
+func TestLimitsMoveApart(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	line := func(host, says string) string {
+		return in("%s:%d stream tcp nowait.1 $me /bin/echo echo %s\n", host, p, says)
+	}
+	d := start(t, line("127.0.0.1", "one")+line("127.0.0.2", "two"))
+	wantAnswer(t, "tcp4", local(p), "", "one\n")
+	if got := d.reload(line("127.0.0.3", "two")); !strings.HasSuffix(got, "0 added, 1 changed, 1 removed, 0 kept") {
+		t.Errorf("reload = %q", got)
+	}
+	wantAnswer(t, "tcp4", fmt.Sprintf("127.0.0.3:%d", p), "", "two\n")
+	// Of several that do the same, which is which is told by the addresses.
+	d.reload(line("127.0.0.3,127.0.0.4", "two") + line("127.0.0.5", "two"))
+	wantAnswer(t, "tcp4", fmt.Sprintf("127.0.0.4:%d", p), "", "two\n")
+	d.reload(line("127.0.0.5,127.0.0.6", "two") + line("127.0.0.4", "two"))
+	wantAnswer(t, "tcp4", fmt.Sprintf("127.0.0.6:%d", p), "", "two\n")
+	if got, _ := ask("tcp4", fmt.Sprintf("127.0.0.4:%d", p), ""); got != "" {
+		t.Errorf("a second server in a minute of one = %q", got)
+	}
+}
+
 // A limit on the servers of one client counts those that ran before it came.
 func TestSourceLimitOnReload(t *testing.T) {
 	t.Parallel()

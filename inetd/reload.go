@@ -187,15 +187,15 @@ func (s *server) apply(cfg *config) diff {
 
 // pair finds the entries that are asked for at other addresses only, or those of RPC
 // in other versions. They are no others: their servers and starts count, and clients
-// of RPC know their ports.
+// of RPC know their ports. Which of several it is is told by an address that stays.
 func (s *server) pair(old map[string]*entry, cfg *config) {
 	asked := make(map[string]bool, len(cfg.specs))
-	var fresh []*spec
+	fresh := make(map[string][]*spec)
 	for _, sp := range cfg.specs {
 		key := sp.Key()
 		asked[key] = true
-		if old[key] == nil && (sp.RPC != nil || sp.unusable == nil && sp.unresolved == nil) {
-			fresh = append(fresh, sp)
+		if old[key] == nil && (sp.RPC != nil || sp.unusable == nil) {
+			fresh[sp.work()] = append(fresh[sp.work()], sp)
 		}
 	}
 	if len(fresh) == 0 {
@@ -203,28 +203,35 @@ func (s *server) pair(old map[string]*entry, cfg *config) {
 	}
 	gone := make(map[string][]*entry)
 	for _, e := range s.entries {
-		if !asked[e.Key()] && !s.mayHave(cfg, e.spec) {
-			gone[e.bareKey()] = append(gone[e.bareKey()], e)
+		if w := e.work(); !asked[e.Key()] && fresh[w] != nil && !s.mayHave(cfg, e.spec) {
+			gone[w] = append(gone[w], e)
 		}
 	}
-	for _, sp := range fresh {
-		if es := gone[sp.bareKey()]; len(es) > 0 {
-			gone[sp.bareKey()] = es[1:]
-			delete(old, es[0].Key())
-			old[sp.Key()] = es[0]
+	for w, es := range gone {
+		sps := fresh[w]
+		if sps[0].RPC == nil && len(sps) != len(es) {
+			continue
+		}
+		for _, sp := range sps {
+			i := slices.IndexFunc(es, func(e *entry) bool { return sp.RPC != nil || len(sps) == 1 || sp.meets(e.spec) })
+			if i >= 0 {
+				delete(old, es[i].Key())
+				old[sp.Key()] = es[i]
+				es = slices.Delete(es, i, i+1)
+			}
 		}
 	}
 }
 
-// bareKey is a key without the addresses, or the versions of RPC.
-func (sp *spec) bareKey() string {
+// work is what a service is and does, wherever; of RPC, whatever its versions.
+func (sp *spec) work() string {
 	svc := *sp.Service
 	if sp.RPC != nil {
 		svc.RPC = new(conf.RPC)
-	} else {
-		svc.Hosts, svc.Family = nil, conf.Both
+		return svc.Key()
 	}
-	return svc.Key()
+	svc.Hosts, svc.Family = nil, conf.Both
+	return strings.Join(append([]string{svc.Key(), svc.Internal, svc.Program}, svc.Args...), "\x00")
 }
 
 // rename has the listeners of an RPC entry go by its new name.
@@ -268,6 +275,7 @@ func (s *server) adopt(specs []*spec) {
 	changed := false
 	var ready []*spec
 	var l conf.ErrorList
+	var partly []*spec
 	for _, sp := range specs {
 		if sp.later {
 			sp.later = false
@@ -293,7 +301,7 @@ func (s *server) adopt(specs []*spec) {
 			s.entries = append(s.entries, e)
 		}
 		if sp.unresolved != nil {
-			s.unready = append(s.unready, sp.copy())
+			partly = append(partly, sp)
 		} else {
 			ready = append(ready, sp)
 		}
@@ -305,6 +313,9 @@ func (s *server) adopt(specs []*spec) {
 			all[i] = e.spec
 		}
 		warnShared(all, &l)
+	}
+	for _, sp := range partly {
+		s.unready = append(s.unready, sp.copy())
 	}
 	for _, p := range l {
 		s.log.warn("%v", p)
@@ -490,7 +501,11 @@ func (sp *spec) replaces(old *spec) bool {
 	case len(sp.addrs) == 0:
 		return sp.Port != 0 && sp.Port == old.Port && sp.Proto == old.Proto
 	}
-	return slices.ContainsFunc(sp.addrs, func(a sock.Addr) bool { return slices.ContainsFunc(old.addrs, a.Meets) })
+	return sp.meets(old)
+}
+
+func (sp *spec) meets(b *spec) bool {
+	return slices.ContainsFunc(sp.addrs, func(a sock.Addr) bool { return slices.ContainsFunc(b.addrs, a.Meets) })
 }
 
 // same says whether two readings ask for the same.
