@@ -532,7 +532,7 @@ func (sp *spec) warnUnresolved(l *conf.ErrorList) {
 func warnShared(specs []*spec, l *conf.ErrorList) {
 	first := make(map[sock.Addr]*spec)
 	for _, sp := range specs {
-		if len(sp.Hosts) == 0 || sp.RPC != nil {
+		if len(sp.Hosts) == 0 || sp.Port == 0 || sp.Mux != conf.NoMux || sp.unusable != nil {
 			continue
 		}
 		for _, a := range sp.addrs {

@@ -505,15 +505,22 @@ func TestSharedAddress(t *testing.T) {
 		const text = `127.0.0.1:7777 stream tcp nowait root /bin/echo echo first
 here.example:7777 stream tcp nowait root /bin/echo echo second
 127.0.0.1,here.example:7778 stream tcp nowait root /bin/echo echo third
-late.example:7777 stream tcp nowait root /bin/echo echo fourth
+late.example,never.example:7777 stream tcp nowait root /bin/echo echo fourth
+127.0.0.1:7779 stream tcp nowait nobody-is-called-that /bin/echo echo fifth
+here.example:7779 stream tcp nowait root /bin/echo echo sixth
+127.0.0.1:tcpmux/+seven stream tcp nowait root /bin/echo echo seventh
+here.example:tcpmux/+eight stream tcp nowait root /bin/echo echo eighth
 `
 		d := start(t, text)
 		const clash = `:%d:1: warning: %s:7777/tcp: port clash with 127\.0\.0\.1:7777/tcp of line 1, which keeps it`
 		d.log.wait(t, 0, fmt.Sprintf(clash, 2, `here\.example`))
 		wantAnswer(t, "tcp", "127.0.0.1:7777", "", "first\n")
+		wantAnswer(t, "tcp", "127.0.0.1:7779", "", "sixth\n")
 		put(t, "/etc/hosts", "127.0.0.1 here.example late.example\n", 0o644)
-		d.log.wait(t, 0, `late\.example:7777/tcp: can be served now`)
-		d.log.wait(t, 0, fmt.Sprintf(clash, 4, `late\.example`))
+		d.log.wait(t, 0, fmt.Sprintf(clash, 4, `late\.example,never\.example`))
+		put(t, "/etc/hosts", "127.0.0.1 here.example late.example\n127.0.0.3 never.example\n", 0o644)
+		d.log.wait(t, 0, `late\.example,never\.example:7777/tcp: can be served now`)
+		wantAnswer(t, "tcp", "127.0.0.3:7777", "", "fourth\n")
 		if n := d.log.count(0, "port clash"); n != 2 {
 			t.Errorf("%d lines about a port clash, want 2", n)
 		}

@@ -390,7 +390,7 @@ func (s *Service) reach() Family {
 	v4 := func(h string) bool { a, err := netip.ParseAddr(h); return err != nil || a.Unmap().Is4() }
 	v6 := func(h string) bool { a, err := netip.ParseAddr(h); return err != nil || a.Unmap().Is6() }
 	switch {
-	case len(s.Hosts) == 0:
+	case len(s.Hosts) == 0, s.Family == Mapped:
 		return s.Family
 	case !slices.ContainsFunc(s.Hosts, v6):
 		return V4

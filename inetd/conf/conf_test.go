@@ -149,6 +149,7 @@ func TestClashes(t *testing.T) {
 		{[]*Service{svc("f", 1, "ftp", 21, hosts("127.0.0.1")), svc("f", 2, "ftp", 21, nil)}, []string{"f:2: warning: ftp/tcp: port clash with 127.0.0.1:ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
 		{[]*Service{svc("f", 1, "ftp", 21, hosts("127.0.0.1")), svc("f", 2, "ftp", 21, family(V6))}, nil, []int{1, 2}},
 		{[]*Service{svc("f", 1, "ftp", 21, family(V4)), svc("f", 2, "ftp", 21, hosts("::1", "fe80::1%lo"))}, nil, []int{1, 2}},
+		{[]*Service{svc("f", 1, "ftp", 21, func(s *Service) { s.Family, s.Hosts = Mapped, []string{"::"} }), svc("f", 2, "ftp", 21, family(V4))}, []string{"f:2: warning: ftp/tcp: port clash with [::]:ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
 		{[]*Service{svc("f", 1, "ftp", 21, family(V4)), svc("f", 2, "ftp", 21, hosts("::1", "a"))}, []string{"f:2: warning: [::1],a:ftp/tcp: port clash with ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
 		{[]*Service{svc("f", 1, "ftp", 21, family(V4)), svc("f", 2, "ftp", 21, hosts("::1", "127.0.0.1"))}, []string{"f:2: warning: [::1],127.0.0.1:ftp/tcp: port clash with ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
 		{[]*Service{svc("f", 1, "ftp", 21, hosts("a", "b")), svc("f", 2, "21", 21, hosts("a", "b", "c"))}, []string{"f:2: warning: a,b,c:21/tcp: port clash with a,b:ftp/tcp of line 1, which keeps it"}, []int{1, 2}},
