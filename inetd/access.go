@@ -185,7 +185,7 @@ func (s *server) answered(c conn, q *inquiry, spec *spec) {
 		// A reload closed it, or it is another's: the loop finds the client again.
 	case c.own && s.listeners[c.l.addr] != c.l:
 		s.drop(c) // it came where nobody is served now
-	case !c.own || e.spec.asksLike(spec):
+	case e.spec.asksLike(spec):
 		s.decided(c, q)
 	case c.l.addr.Type == sock.Dgram, e.Wait:
 		s.drop(c) // it is no socket of the kind that is served now
