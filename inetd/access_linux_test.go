@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -16,6 +17,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"inetd/inetd/child"
+	"inetd/libwrap"
 )
 
 func init() {
@@ -259,8 +263,8 @@ func TestAccessEndWhileAsking(t *testing.T) {
 		c.SetReadDeadline(time.Now().Add(patience))
 		fmt.Fprint(c, "hello\n")
 		c.(*net.TCPConn).CloseWrite()
-		if got, err := io.ReadAll(c); err != nil && !errors.Is(err, syscall.ECONNRESET) || len(got) > 0 && string(got) != "hello\n" {
-			t.Errorf("client whose service is gone = %q, %v", got, err)
+		if got, err := io.ReadAll(c); err != nil && !errors.Is(err, syscall.ECONNRESET) || len(got) > 0 {
+			t.Errorf("client whose service is gone = %q, %v, want it closed", got, err)
 		}
 		wantRefused(t, "tcp4", "127.0.0.1:7001")
 		ns.hold.Lock()
@@ -589,12 +593,79 @@ func TestAccessChild(t *testing.T) {
 	})
 }
 
+// What a rule does not change of the server's process stays as the entry has it: a
+// rule with a group alone gives nobody's server no other user.
+func TestAccessPlan(t *testing.T) {
+	entry := func() *child.Plan {
+		p := &child.Plan{Path: "/bin/cat", Argv: []string{"cat"}, Env: []string{"A=1", "B=2"}, Credential: &syscall.Credential{Uid: 1, Gid: 2, Groups: []uint32{3}}}
+		p.Nice = 3
+		return p
+	}
+	none := libwrap.Child{Umask: -1}
+	for name, change := range map[string]func(w *libwrap.Child, want *child.Plan){
+		"nothing": func(*libwrap.Child, *child.Plan) {},
+		"twist": func(w *libwrap.Child, want *child.Plan) {
+			w.Command, want.Path, want.Argv = "x", "/bin/sh", []string{"sh", "-c", "x"}
+		},
+		"setenv": func(w *libwrap.Child, want *child.Plan) {
+			w.Env, want.Env = []string{"A=4"}, []string{"B=2", "A=4"}
+		},
+		"umask": func(w *libwrap.Child, want *child.Plan) { w.Umask, want.Umask = 0, new(int) },
+		"nice":  func(w *libwrap.Child, want *child.Plan) { w.Nice, want.Nice = 4, 7 },
+		"group": func(w *libwrap.Child, want *child.Plan) {
+			w.ID, want.Credential = &libwrap.Identity{UID: -1, GID: 0, Groups: []int{5, 6}}, &syscall.Credential{Uid: 1, Gid: 0, Groups: []uint32{5, 6}}
+		},
+		"user": func(w *libwrap.Child, want *child.Plan) {
+			w.ID, want.Credential = &libwrap.Identity{UID: 0, GID: -1}, &syscall.Credential{Uid: 0, Gid: 2}
+		},
+	} {
+		w, p, want := none, entry(), entry()
+		change(&w, want)
+		if got := planFor(p, w); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: plan = %+v of %+v, want %+v of %+v", name, got, got.Credential, want, want.Credential)
+		}
+		if !reflect.DeepEqual(p, entry()) {
+			t.Errorf("%s changes the entry's own plan", name)
+		}
+	}
+}
+
+// The commands of rules leave nothing open in the daemon.
+func TestAccessSpawnFiles(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		wrappedHost(t, "cat: ALL: spawn true\n", "")
+		d := start(t, "7001 stream tcp4 nowait.0 root /bin/cat cat\n", "-l")
+		for range 2 {
+			wantAnswer(t, "tcp4", "127.0.0.1:7001", "hello\n", "hello\n")
+		}
+		files := func() int { return len(proc(d.cmd.Process.Pid).fds()) }
+		before := files()
+		for range 5 {
+			wantAnswer(t, "tcp4", "127.0.0.1:7001", "hello\n", "hello\n")
+		}
+		eventually(t, "no more descriptors than before", func() bool { return files() <= before })
+	})
+}
+
+// A rule that cannot be carried out lets nobody in.
+func TestAccessImpossible(t *testing.T) {
+	isolated(t, func(t *testing.T) {
+		wrappedHost(t, "cat: ALL: setenv A=B c\n", "")
+		d := start(t, "7001 stream tcp4 nowait.0 root /bin/cat cat\n", "-l")
+		if got, err := ask("tcp4", "127.0.0.1:7001", "hello\n"); got != "" || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("answer = %q, %v, want none", got, err)
+		}
+		d.log.wait(t, 0, `setenv A=B: Invalid argument`)
+	})
+}
+
 // Rules hold for datagrams of built-ins too, which are answered without a
 // lookup: what would take one is refused, whatever the answer would be.
 func TestAccessDatagram(t *testing.T) {
 	isolated(t, func(t *testing.T) {
 		wrappedHost(t, "", "")
-		put(t, "/run/xinetd.conf", "service echo\n{\ntype = INTERNAL UNLISTED\nport = 7007\nsocket_type = dgram\nprotocol = udp\nwait = yes\nlibwrap = echo\n}\n", 0o644)
+		put(t, "/run/xinetd.conf", "service echo\n{\ntype = INTERNAL UNLISTED\nport = 7007\nsocket_type = dgram\nprotocol = udp\nwait = yes\nlibwrap = echo\n}\n"+
+			"service echo\n{\ntype = INTERNAL UNLISTED\nid = open\nport = 7008\nsocket_type = dgram\nprotocol = udp\nwait = yes\nflags = NOLIBWRAP\n}\n", 0o644)
 		start(t, "echo dgram udp4 wait root internal\n", "-W", "/run/xinetd.conf")
 		for _, tt := range []struct {
 			allow, deny string
@@ -617,6 +688,7 @@ func TestAccessDatagram(t *testing.T) {
 		} {
 			put(t, "/etc/hosts.allow", "echo: 127.0.0.5\n"+tt.allow+"\n", 0o644)
 			put(t, "/etc/hosts.deny", tt.deny+"\n", 0o644)
+			wantEcho(t, dial(t, "udp4", "127.0.0.1:7008"), "not asked for")
 			for _, addr := range []string{"127.0.0.1:7", "127.0.0.1:7007"} {
 				c := dial(t, "udp4", addr)
 				io.WriteString(c, "hello")
