@@ -37,6 +37,9 @@ func TestCPSDatagrams(t *testing.T) {
 		t.Errorf("%d answers to ten datagrams at once, want 3", answers)
 	}
 	d.log.wait(t, 0, "back in service")
+	if n := d.log.count(0, "deactivating"); n != 1 {
+		t.Errorf("it pauses %d times for one flood", n)
+	}
 	c.SetReadDeadline(time.Now().Add(patience))
 	fmt.Fprint(c, "again")
 	if n, err := c.Read(buf); err != nil || string(buf[:n]) != "again" {

@@ -199,6 +199,19 @@ func TestChildren(t *testing.T) {
 	wantEcho(t, fourth, "four\n")
 }
 
+// A built-in that has all the clients it may have lets others wait too.
+func TestLimitBuiltin(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	d := start(t, in("%d stream tcp4 nowait.0/1 $me internal echo\n", p))
+	first := dial(t, "tcp4", local(p))
+	wantEcho(t, first, "first\n")
+	second := dial(t, "tcp4", local(p))
+	d.hup() // another round through the loop
+	first.Close()
+	wantEcho(t, second, "second\n")
+}
+
 // A service that is asked for at other addresses is the same service: what it has
 // started counts.
 func TestLimitsMove(t *testing.T) {
@@ -266,12 +279,15 @@ func TestLimitsMoveApart(t *testing.T) {
 // A limit on the servers of one client counts those that ran before it came.
 func TestSourceLimitOnReload(t *testing.T) {
 	t.Parallel()
-	p := freePort(t)
-	line := func(wait string) string { return in("%d stream tcp4 "+wait+" $me /bin/cat cat\n", p) }
+	p, other := freePort(t), freePort(t)
+	line := func(wait string) string {
+		return in("%d stream tcp4 "+wait+" $me /bin/cat cat\n%d stream tcp4 nowait $me /bin/cat cat\n", p, other)
+	}
 	d := start(t, line("nowait"))
 	for i := range 2 {
 		wantEcho(t, dial(t, "tcp4", local(p)), fmt.Sprintln("client", i))
 	}
+	wantEcho(t, dial(t, "tcp4", local(other)), "does not count\n")
 	d.reload(line("nowait/0/0/3"))
 	c := dial(t, "tcp4", local(p))
 	wantEcho(t, c, "client 3\n")
