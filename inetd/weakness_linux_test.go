@@ -176,6 +176,18 @@ func TestUnixOwner(t *testing.T) {
 	if err := unix.Stat(path, &st); err != nil || st.Uid != 0 || st.Gid != 65534 || st.Mode&0o777 != 0o600 {
 		t.Errorf("socket after a reload belongs to %d:%d, mode %#o, %v, want 0:65534 and 0600", st.Uid, st.Gid, st.Mode&0o777, err)
 	}
+	d.reload(in(":nobody:nogroup:600:%s stream unix nowait $me /bin/cat cat\n", path))
+	d.reload(in("%s stream unix nowait.2 $me /bin/cat cat\n", path))
+	if err := unix.Stat(path, &st); err != nil || st.Uid != 0 || st.Gid != 0 {
+		t.Errorf("socket of nobody in particular belongs to %d:%d, %v, want 0:0", st.Uid, st.Gid, err)
+	}
+	for { // until the service rests, and its path has no socket behind it
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			break
+		}
+		c.Close()
+	}
 	d.signal(syscall.SIGTERM)
 	<-d.done
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
