@@ -243,7 +243,49 @@ func TestWaitOnlyFromHost(t *testing.T) {
 		check([]int{7777, 7778}, nil, []string{"127.0.0.3"})
 		d.reload(stays("only_from = 127.0.0.9"))
 		check([]int{7777, 7778}, []string{"127.0.0.9"}, []string{"127.0.0.3"})
+		// Nor in the place of a service that let everybody in, having no such list.
+		mark = d.log.mark()
+		d.reload("echo dgram udp wait root internal\n")
+		check([]int{7}, []string{"127.0.0.3"}, nil)
+		d.reload(block("echo", "type = INTERNAL", "socket_type = dgram", "wait = yes", "user = root", "only_from = gone.example"))
+		d.log.wait(t, mark, `reload: removed: echo/udp$`)
+		if n := len(inodes(t, "udp", 7)); n > 0 {
+			t.Errorf("echo has %d sockets before it is known who may come", n)
+		}
 	})
+}
+
+// Where the kernel does not take the list of a service that is there already, the
+// service is not.
+func TestWaitOnlyFromFails(t *testing.T) {
+	t.Parallel()
+	needFilter(t)
+	p := freePort(t)
+	r := newRig(t, nil, waiting(t, p, "stream", "srv.none", "only_from = 127.0.0.1"), nil)
+	r.run()
+	listens := func() (yes bool) {
+		r.do(func() { yes = r.s.entries[0].listeners[0].fd >= 0 })
+		return yes
+	}
+	apply := func(filter ...sock.Instruction) {
+		r.do(func() {
+			cfg, _ := r.s.load()
+			if filter != nil {
+				cfg.specs[0].gate.filter = filter
+			}
+			r.s.apply(cfg)
+		})
+	}
+	apply(sock.Instruction{Code: 0xffff})
+	if listens() {
+		t.Error("served without its list")
+	}
+	wantRefused(t, "tcp4", local(p))
+	r.log.wait(t, 0, "invalid argument .* will try again")
+	apply()
+	if !listens() {
+		t.Error("not served with a list that the kernel takes")
+	}
 }
 
 // What the kernel cannot keep is not served at all.
