@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -55,6 +56,19 @@ func TestReload(t *testing.T) {
 	wantRefused(t, "tcp", local(added))
 	d.reload(keep + in("%d stream tcp nowait $me $self srv.say hello\n", added))
 	wantAnswer(t, "tcp", local(added), "", "hello\n")
+}
+
+// A client that says nothing is served as soon as nothing has to be said.
+func TestReloadFilter(t *testing.T) {
+	t.Parallel()
+	p := freePort(t)
+	const conf = "%d stream%s tcp4 nowait $me $self srv.say hello\n"
+	d := start(t, in(conf, p, ":dataready"))
+	d.reload(in(conf, p, ""))
+	got, err := io.ReadAll(dial(t, "tcp4", local(p)))
+	if string(got) != "hello\n" || err != nil {
+		t.Errorf("client without a word = %q, %v", got, err)
+	}
 }
 
 // Who says the + of tcpmux is something that changes.
@@ -481,7 +495,7 @@ func TestKeepRenamed(t *testing.T) {
 // reason to serve it without its user.
 func TestKeepUser(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "inetd.conf")
-	if err := os.WriteFile(file, []byte("gone.example:7777 stream tcp4 nowait nobody-is-called-that /bin/cat cat\n"), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(in("gone.example:7777 stream tcp4 nowait nobody-is-called-that /bin/cat cat\ngone.example:7778 stream tcp4 nowait $me /bin/cat cat\n")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	opts, err := parseArgs([]string{file})
@@ -489,17 +503,23 @@ func TestKeepUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg, err := (&loader{opts: opts, root: true, hasty: true}).load()
-	if err != nil || len(cfg.specs) != 1 {
+	if err != nil || len(cfg.specs) != 2 {
 		t.Fatalf("load = %+v, %v", cfg, err)
 	}
-	sp := cfg.specs[0]
-	old := *sp
-	old.unresolved, old.unusable = nil, nil
-	old.serve([][]sock.Addr{{addrOf("127.0.0.1")}})
-	sp.keep(&old)
-	if sp.unusable == nil {
-		t.Error("a service of an unknown user is served")
+	for i, known := range []bool{false, true} {
+		sp := cfg.specs[i]
+		if sp.unusable == nil {
+			t.Errorf("%s has no address, and can be served", sp.label)
+		}
+		old := *sp
+		old.unresolved, old.unusable = nil, nil
+		old.serve([][]sock.Addr{{addrOf("127.0.0.1")}})
+		sp.keep(&old)
+		if served := sp.unusable == nil && len(sp.addrs) == 1; served != known {
+			t.Errorf("%s goes on: %v, want %v", sp.label, served, known)
+		}
 	}
+	sp := cfg.specs[0]
 	if c := sp.plan.Credential; c == nil || c.Uid != 1<<32-1 {
 		t.Errorf("its server would run as %+v", c)
 	}
@@ -559,6 +579,70 @@ func TestKnow(t *testing.T) {
 			t.Error("the gate in use is changed")
 		}
 		check(fmt.Sprint(tt.a, tt.b), tt.want...)
+	}
+}
+
+// Of an entry whose next clients are not known nobody is let in, but where they are
+// to be those that it has.
+func TestShut(t *testing.T) {
+	only := func(pattern conf.Pattern, wait bool) *spec {
+		svc := &conf.Service{Name: "x", Proto: "udp", Socktype: conf.Dgram, Wait: wait, Xinetd: &conf.Xinetd{ID: "x", Access: conf.Access{OnlyGiven: true, Only: []conf.Pattern{pattern}}}}
+		gate, err := newGate(svc, new(conf.ErrorList))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &spec{Service: svc, gate: gate}
+	}
+	known, unknown := conf.Pattern{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, conf.Pattern{Name: "gone.example"}
+	for _, wait := range []bool{false, true} {
+		for _, next := range []conf.Pattern{known, unknown} {
+			to := only(next, wait)
+			e := &entry{spec: only(known, wait)}
+			if !e.shut(to) {
+				t.Errorf("wait %v: an entry cannot be shut", wait)
+			}
+			if let := e.gate.access.Check(netip.MustParseAddr("127.0.0.1")).Answer == admit.Allowed; let != (next == known) {
+				t.Errorf("wait %v, next %v: a client is let in: %v", wait, next, let)
+			}
+			if !slices.Equal(e.gate.filter, to.gate.filter) { // nobody, as long as a name in it is not known
+				t.Errorf("wait %v, next %v: the kernel's filter is %v, want %v", wait, next, e.gate.filter, to.gate.filter)
+			}
+		}
+	}
+	if e := (&entry{spec: &spec{Service: new(conf.Service)}}); e.shut(only(unknown, false)) {
+		t.Error("an entry of inetd.conf, which has no gate, is shut")
+	}
+}
+
+// What was asked about a client holds for an entry whose answers could not be others.
+func TestAsksLike(t *testing.T) {
+	of := func(change func(*spec)) *spec {
+		sp := &spec{
+			Service: &conf.Service{Internal: "echo", User: "a", Group: "b", Class: "c", Xinetd: &conf.Xinetd{ID: "x"}},
+			wrapped: wrapping{daemon: "d"},
+		}
+		change(sp)
+		return sp
+	}
+	one := of(func(*spec) {})
+	if !one.asksLike(of(func(sp *spec) { sp.Name, sp.Args, sp.limits.Children = "other", []string{"other"}, 7 })) {
+		t.Error("a new limit has clients asked again")
+	}
+	for i, change := range []func(*spec){
+		func(sp *spec) { sp.Wait = true },
+		func(sp *spec) { sp.Mux = conf.MuxPlus },
+		func(sp *spec) { sp.wrapped.daemon = "other" },
+		func(sp *spec) { sp.wrapped.tcpd = true },
+		func(sp *spec) { sp.Xinetd = nil },
+		func(sp *spec) { sp.Xinetd = &conf.Xinetd{ID: "x", Access: conf.Access{OnlyGiven: true}} },
+		func(sp *spec) { sp.Internal = "" },
+		func(sp *spec) { sp.User = "root" },
+		func(sp *spec) { sp.Group = "" },
+		func(sp *spec) { sp.Class = "" },
+	} {
+		if one.asksLike(of(change)) {
+			t.Errorf("change %d: an answer for another service holds", i)
+		}
 	}
 }
 
