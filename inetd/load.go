@@ -491,7 +491,7 @@ func (sp *spec) serve(found [][]sock.Addr) {
 // keep leaves the hosts without an address those that they had: a name server
 // that fails takes nothing away, and what else the file says of the service holds.
 func (sp *spec) keep(old *spec) {
-	if sp.unresolved == nil || sp.Port != old.Port || !slices.Equal(sp.Hosts, old.Hosts) {
+	if sp.unresolved == nil || sp.Port != old.Port || sp.Family != old.Family || !slices.Equal(sp.Hosts, old.Hosts) {
 		return
 	}
 	nowhere := sp.unusable == sp.unresolved

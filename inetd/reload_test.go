@@ -495,7 +495,7 @@ func TestKeepRenamed(t *testing.T) {
 // reason to serve it without its user.
 func TestKeepUser(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "inetd.conf")
-	if err := os.WriteFile(file, []byte(in("gone.example:7777 stream tcp4 nowait nobody-is-called-that /bin/cat cat\ngone.example:7778 stream tcp4 nowait $me /bin/cat cat\n")), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(in("gone.example:7777 stream tcp4 nowait nobody-is-called-that /bin/cat cat\ngone.example:7778 stream tcp4 nowait $me /bin/cat cat\ngone.example:7779 stream tcp6 nowait $me /bin/cat cat\n")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	opts, err := parseArgs([]string{file})
@@ -503,16 +503,18 @@ func TestKeepUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg, err := (&loader{opts: opts, root: true, hasty: true}).load()
-	if err != nil || len(cfg.specs) != 2 {
+	if err != nil || len(cfg.specs) != 3 {
 		t.Fatalf("load = %+v, %v", cfg, err)
 	}
-	for i, known := range []bool{false, true} {
+	for i, known := range []bool{false, true, false} {
 		sp := cfg.specs[i]
 		if sp.unusable == nil {
 			t.Errorf("%s has no address, and can be served", sp.label)
 		}
 		old := *sp
-		old.unresolved, old.unusable = nil, nil
+		svc := *sp.Service
+		svc.Family = conf.V4 // of the third, no longer
+		old.Service, old.unresolved, old.unusable = &svc, nil, nil
 		old.serve([][]sock.Addr{{addrOf("127.0.0.1")}})
 		sp.keep(&old)
 		if served := sp.unusable == nil && len(sp.addrs) == 1; served != known {
