@@ -183,8 +183,8 @@ func (s *server) answered(c conn, q *inquiry, spec *spec) {
 	switch e := c.e; {
 	case !c.own && (c.l.fd != c.fd || c.l.entry != e || e.spec != spec):
 		// A reload closed it, or it is another's: the loop finds the client again.
-	case c.own && s.listeners[c.l.addr] != c.l:
-		s.drop(c) // it came where nobody is served now
+	case c.own && (s.listeners[c.l.addr] != c.l || e.Mux == conf.NoMux && c.l.entry != e):
+		s.drop(c) // it came where nobody is served now, or another service
 	case e.spec.asksLike(spec):
 		s.decided(c, q)
 	case c.l.addr.Type == sock.Dgram, e.Wait:

@@ -763,19 +763,26 @@ func TestAccessReload(t *testing.T) {
 			t.Errorf("a client of a service that came to wait gets %q", got)
 		}
 
-		// Nor is one served where the service is no more.
-		put(t, "/etc/hosts.allow", "open: ALL: spawn (touch /run/last; until test -e /run/up; do sleep 0.01; done)\nALL: ALL\n", 0o644)
-		d.write(fmt.Sprintf(conf, "open"))
-		d.hup()
-		c = dial(t, "tcp4", "127.0.0.1:7777")
-		eventually(t, "the client is being asked about", func() bool { _, err := os.Stat("/run/last"); return err == nil })
-		d.write("127.0.0.2:" + fmt.Sprintf(conf, "open"))
-		d.hup()
-		put(t, "/run/up", "", 0o644)
-		if got, _ := io.ReadAll(c); len(got) > 0 {
-			t.Errorf("a client at an address that was given up gets %q", got)
+		// Nor is one served where the service is no more, or another is.
+		put(t, "/etc/services", "open 7777/tcp\nanother 7777/tcp\n", 0o644)
+		at := func(host, name string) string {
+			return fmt.Sprintf("%s:%s stream tcp4 nowait root /bin/echo %[2]s %[2]s\n", host, name)
 		}
-		wantAnswer(t, "tcp4", "127.0.0.2:7777", "", "open\n")
+		for i, there := range []string{"", at("127.0.0.1", "another")} {
+			up := fmt.Sprint("/run/up", i)
+			put(t, "/etc/hosts.allow", "open: ALL: spawn (touch "+up+".asked; until test -e "+up+"; do sleep 0.01; done)\nALL: ALL\n", 0o644)
+			d.write(at("127.0.0.1", "open"))
+			d.hup()
+			c = dial(t, "tcp4", "127.0.0.1:7777")
+			eventually(t, "the client is being asked about", func() bool { _, err := os.Stat(up + ".asked"); return err == nil })
+			d.write(at("127.0.0.2", "open") + there)
+			d.hup()
+			put(t, up, "", 0o644)
+			if got, _ := io.ReadAll(c); len(got) > 0 {
+				t.Errorf("a client at an address that was given up gets %q", got)
+			}
+			wantAnswer(t, "tcp4", "127.0.0.2:7777", "", "open\n")
+		}
 	})
 }
 
