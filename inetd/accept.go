@@ -135,8 +135,8 @@ func (s *server) starve(l *listener, err error) {
 		s.sated.Stop()
 		s.sated = nil
 	}
-	if !s.hungry {
-		s.hungry = true
+	if s.hungry == nil || s.hungry == errHalf && err != errHalf {
+		s.hungry = err
 		// Syslog may need a descriptor to hear of this.
 		s.spare.release()
 		s.log.err("%s: %v: clients wait until descriptors are free", l.entry.label, err)
@@ -208,12 +208,12 @@ func (s *server) feed() {
 // fed is called when a client was accepted. That alone does not end an episode:
 // where descriptors are scarce, one that comes free is soon gone again.
 func (s *server) fed() {
-	if !s.hungry || len(s.starved) > 0 || s.sated != nil {
+	if s.hungry == nil || len(s.starved) > 0 || s.sated != nil {
 		return
 	}
 	s.sated = s.after(plenty, func() {
 		s.sated = nil
-		s.hungry = false
+		s.hungry = nil
 		s.log.info("descriptors are free again")
 	})
 }

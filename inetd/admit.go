@@ -22,6 +22,11 @@ func (s *server) admit(c conn) {
 		s.deny(c, failProcess, "more than "+strconv.Itoa(max)+" servers in all")
 		return
 	}
+	if c.plan == nil && e.plan == nil && e.builtin == nil && s.passesEnough() {
+		// It was looked up, or came by tcpmux, and has not waited.
+		s.deny(c, failProcess, errHalf.Error())
+		return
+	}
 	switch e.tally.Start(s.now(), c.peer.Addr()) {
 	case admit.Looping:
 		s.log.err("%s server failing (looping), service terminated for 10 min", e.label)

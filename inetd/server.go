@@ -41,7 +41,7 @@ type server struct {
 	listeners  map[sock.Addr]*listener
 	mux        map[string]*entry // reached through tcpmux, by lower-case name
 	starved    []*listener       // wait until a descriptor is free
-	hungry     bool              // for descriptors
+	hungry     error             // for descriptors: why
 	tight      bool              // the last descriptors are not for clients that stay
 	meal       stopper
 	sated      stopper // ends the hunger
