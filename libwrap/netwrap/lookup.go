@@ -100,7 +100,11 @@ func (l Lookup) LookupUserText(ctx context.Context, client, server libwrap.Endpo
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
-	return libwrap.AskIdentText(c, client.Port, server.Port)
+	user, text, err = libwrap.AskIdentText(c, client.Port, server.Port)
+	if err != nil && ctx.Err() != nil { // else it would be that of a closed connection
+		err = ctx.Err()
+	}
+	return user, text, err
 }
 
 const identPort = 113
