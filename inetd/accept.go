@@ -159,7 +159,7 @@ func (s *server) starve(l *listener, err error) {
 // stays says that the daemon itself serves an entry's clients, for as long as they
 // like.
 func (e *entry) stays() bool {
-	return e.plan == nil && (e.builtin == nil || e.builtin.Reply == nil)
+	return e.redirects() || e.builtin != nil && e.builtin.Reply == nil
 }
 
 // short says why one more of these clients has to wait, if it has.
@@ -170,7 +170,7 @@ func (s *server) short(e *entry) error {
 	switch {
 	case s.tight:
 		return unix.EMFILE
-	case e.builtin == nil && s.passesEnough():
+	case e.redirects() && s.passesEnough():
 		return errHalf
 	}
 	return nil
@@ -181,11 +181,11 @@ func (s *server) short(e *entry) error {
 // takes the others later, the lowest there are.
 func (s *server) passesEnough() bool {
 	var lim unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &lim); err != nil {
+	if s.redirected == 0 || unix.Getrlimit(unix.RLIMIT_NOFILE, &lim) != nil {
 		return false
 	}
 	left := int(min(lim.Cur, math.MaxInt32)) - len(s.listeners)
-	return s.redirected > 0 && (s.redirected+1)*proxy.Files > left/2
+	return (s.redirected+1)*proxy.Files > left/2
 }
 
 var errHalf = errors.New("connections that are passed on have half of the open files")

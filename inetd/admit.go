@@ -22,7 +22,7 @@ func (s *server) admit(c conn) {
 		s.deny(c, failProcess, "more than "+strconv.Itoa(max)+" servers in all")
 		return
 	}
-	if c.plan == nil && e.plan == nil && e.builtin == nil && s.passesEnough() {
+	if c.plan == nil && e.redirects() && s.passesEnough() {
 		// It was looked up, or came by tcpmux, and has not waited.
 		s.deny(c, failProcess, errHalf.Error())
 		return

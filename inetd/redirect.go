@@ -9,6 +9,9 @@ import (
 	"inetd/inetd/proxy"
 )
 
+// redirects says that an entry's connections are passed on.
+func (e *entry) redirects() bool { return e.plan == nil && e.builtin == nil }
+
 // redirect passes a connection on to another server.
 func (s *server) redirect(c conn) {
 	e := c.e

@@ -189,21 +189,25 @@ func (s *server) apply(cfg *config) diff {
 // in other versions. They are no others: their servers and starts count, and clients
 // of RPC know their ports. Which of several it is is told by an address that stays.
 func (s *server) pair(old map[string]*entry, cfg *config) {
-	asked := make(map[string]bool, len(cfg.specs))
 	fresh := make(map[string][]*spec)
 	for _, sp := range cfg.specs {
-		key := sp.Key()
-		asked[key] = true
-		if old[key] == nil && (sp.RPC != nil || sp.unusable == nil) {
+		if old[sp.Key()] == nil && (sp.RPC != nil || sp.unusable == nil) {
 			fresh[sp.work()] = append(fresh[sp.work()], sp)
 		}
 	}
 	if len(fresh) == 0 {
 		return
 	}
+	asked := make(map[string]bool, len(cfg.specs))
+	for _, sp := range cfg.specs {
+		asked[sp.Key()] = true
+	}
 	gone := make(map[string][]*entry)
 	for _, e := range s.entries {
-		if w := e.work(); !asked[e.Key()] && fresh[w] != nil && !s.mayHave(cfg, e.spec) {
+		if asked[e.Key()] {
+			continue
+		}
+		if w := e.work(); fresh[w] != nil && !s.mayHave(cfg, e.spec) {
 			gone[w] = append(gone[w], e)
 		}
 	}
